@@ -1,0 +1,117 @@
+// The configuration as plain data: every field with its default, nothing that acts. conf/config_loader fills it from a
+// file and from flags; conf/crossfade.toml is the commented sample. Units are in the names.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace crossfade {
+
+enum class Side : uint8_t { kOld = 0, kNew = 1 };
+enum class SecondaryMode : uint8_t { kFollow, kJournal, kOff };
+enum class AckMode : uint8_t { kPrimary, kBoth };
+enum class SplitMode : uint8_t { kKey, kRandom };
+enum class OnMiss : uint8_t { kNil, kPrimary };
+
+inline constexpr Side OtherSide(Side side) { return side == Side::kOld ? Side::kNew : Side::kOld; }
+inline constexpr const char* SideName(Side side) { return side == Side::kOld ? "old" : "new"; }
+const char* Name(SecondaryMode mode);
+const char* Name(AckMode mode);
+const char* Name(SplitMode mode);
+const char* Name(OnMiss on_miss);
+// Each returns false, and leaves *out alone, when `text` is none of the names.
+bool ParseName(const std::string& text, Side* out);
+bool ParseName(const std::string& text, SecondaryMode* out);
+bool ParseName(const std::string& text, AckMode* out);
+bool ParseName(const std::string& text, SplitMode* out);
+bool ParseName(const std::string& text, OnMiss* out);
+
+struct Address {
+  std::string host;
+  uint16_t port = 0;
+  std::string ToString() const;  // host:port, [host]:port for IPv6
+};
+
+struct BackendConfig {
+  Address address;
+  std::string user;      // empty: the default user
+  std::string password;  // empty: no AUTH is sent. Never logged.
+};
+
+// The knobs that an operator turns while it runs. The state directory remembers them.
+struct RoutingConfig {
+  Side primary = Side::kOld;
+  SecondaryMode secondary = SecondaryMode::kFollow;
+  AckMode ack = AckMode::kPrimary;
+  double reads_new = 0;  // percent, 0 to 100
+  double compare = 0;    // percent, 0 to 100
+  SplitMode split = SplitMode::kKey;
+  OnMiss on_miss = OnMiss::kNil;
+};
+
+// Overrides for keys that begin with `prefix`; the longest matching prefix counts. A negative percentage, or
+// has_on_miss = false, leaves the general setting as it is.
+struct RuleConfig {
+  std::string prefix;
+  double reads_new = -1;
+  double compare = -1;
+  bool has_on_miss = false;
+  OnMiss on_miss = OnMiss::kNil;
+};
+
+struct RepairConfig {
+  bool enabled = true;
+  int64_t keys_per_second = 2000;
+};
+
+struct BackfillConfig {
+  int64_t keys_per_second = 20'000;
+};
+
+// Each limit has an act, written beside it, and shows in the status when it is reached.
+struct LimitsConfig {
+  int64_t secondary_queue_bytes = 64 << 20;   // beyond: queued writes are dropped and their keys made dirty
+  int64_t dirty_keys = 1'000'000;             // beyond: everything is dirty, a sweep repairs it
+  int64_t clients = 10'000;                   // beyond: "ERR max number of clients reached", closed
+  int64_t client_output_bytes = 1 << 20;      // beyond: the client's next commands are not read until it has read
+  int64_t client_pipeline = 256;              // commands in flight of one client; beyond: not read until answered
+  int64_t expiring_keys = 1'000'000;          // keys whose moment of expiry is watched; beyond: not watched, counted
+  int64_t mismatches = 1000;                  // confirmed mismatches kept for inspection; the oldest goes
+};
+
+struct TimeoutsConfig {
+  int64_t connect_ms = 2000;           // TCP connect and handshake of a backend
+  int64_t response_ms = 60'000;        // a backend that owes replies and sends nothing for so long is cut off
+  int64_t read_ms = 100;               // a shifted read not answered for so long is asked of the primary as well
+  int64_t ack_ms = 1000;               // ack = "both": how long a client's reply waits for the secondary
+  int64_t reconnect_max_ms = 1000;     // longest pause between two attempts to reach a backend
+  int64_t shutdown_ms = 5000;          // SIGTERM: how long to drain before ending
+};
+
+struct AdminConfig {
+  Address address{"127.0.0.1", 6401};
+  std::string token_file;  // required when the address is not loopback
+};
+
+struct MismatchConfig {
+  bool keep_values = false;  // keep both replies of a mismatch, not only their digests
+};
+
+struct Config {
+  Address listen{"127.0.0.1", 6400};
+  BackendConfig backends[2];  // by Side
+  RoutingConfig routing;
+  std::vector<RuleConfig> rules;
+  RepairConfig repair;
+  BackfillConfig backfill;
+  LimitsConfig limits;
+  TimeoutsConfig timeouts;
+  MismatchConfig mismatches;
+  AdminConfig admin;
+  std::string state_dir = "/var/lib/crossfade";
+
+  const BackendConfig& backend(Side side) const { return backends[static_cast<int>(side)]; }
+};
+
+}  // namespace crossfade

@@ -1,0 +1,249 @@
+#include "proxy/admin_api.h"
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include "conf/config_loader.h"
+#include "fmt/format.h"
+#include "protocol/reply.h"
+#include "proxy/proxy.h"
+#include "proxy/status_json.h"
+
+namespace crossfade {
+
+namespace {
+
+using Json = nlohmann::json;
+constexpr int64_t kMaxPauseMs = 60'000;
+
+HttpResponse Ok(const Json& json, int status = 200) {
+  HttpResponse response;
+  response.status = status;
+  response.body = Dump(json);
+  return response;
+}
+
+HttpResponse FromStatus(const absl::Status& status) {
+  const std::string message(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument: return HttpError(400, message);
+    case absl::StatusCode::kFailedPrecondition: return Ok({{"error", message}, {"reason", message}}, 409);
+    default: return HttpError(500, message);
+  }
+}
+
+// In a time that does not depend on where the two differ.
+bool TokensEqual(const std::string& a, const std::string& b) {
+  unsigned char difference = a.size() == b.size() ? 0 : 1;
+  for (size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ (b.empty() ? 1 : b[i % b.size()]));
+  return difference == 0;
+}
+
+// Reads the fields of a JSON object by name and type; remembers every mistake.
+class Fields {
+ public:
+  explicit Fields(const std::string& body) : json_(body.empty() ? Json::object() : Json::parse(body, nullptr, false)) {
+    if (json_.is_discarded() || !json_.is_object()) {
+      json_ = Json::object();
+      Complain("the body must be a JSON object");
+    }
+  }
+
+  void Percent(const char* name, std::optional<double>* out) {
+    const Json* value = Take(name);
+    if (value == nullptr) return;
+    const double percent = value->is_number() ? value->get<double>() : -1;
+    if (percent >= 0 && percent <= 100) {
+      *out = percent;
+    } else {
+      Complain(fmt::format("{}: expected a number from 0 to 100", name));
+    }
+  }
+  template <typename E>
+  void Word(const char* name, std::optional<E>* out, const char* expected) {
+    const Json* value = Take(name);
+    if (value == nullptr) return;
+    E parsed{};
+    if (value->is_string() && ParseName(value->get<std::string>(), &parsed)) {
+      *out = parsed;
+    } else {
+      Complain(fmt::format("{}: expected {}", name, expected));
+    }
+  }
+  void Flag(const char* name, std::optional<bool>* out) {
+    const Json* value = Take(name);
+    if (value == nullptr) return;
+    if (value->is_boolean()) {
+      *out = value->get<bool>();
+    } else {
+      Complain(fmt::format("{}: expected true or false", name));
+    }
+  }
+  void Milliseconds(const char* name, int64_t* out) {
+    const Json* value = Take(name);
+    if (value == nullptr) return;
+    const double ms = value->is_number() ? value->get<double>() : -1;
+    if (ms >= 0 && ms <= static_cast<double>(kMaxPauseMs)) {
+      *out = static_cast<int64_t>(ms);
+    } else {
+      Complain(fmt::format("{}: expected milliseconds from 0 to {}", name, kMaxPauseMs));
+    }
+  }
+  // After all fields were taken: what is left is unknown.
+  absl::Status Done() {
+    for (const auto& [name, value] : json_.items()) Complain(fmt::format("{}: unknown field", name));
+    return mistakes_.empty() ? absl::OkStatus() : absl::InvalidArgumentError(mistakes_);
+  }
+  void Complain(const std::string& mistake) { mistakes_ += (mistakes_.empty() ? "" : "; ") + mistake; }
+
+ private:
+  const Json* Take(const char* name) {
+    const auto found = json_.find(name);
+    if (found == json_.end()) return nullptr;
+    taken_ = std::move(*found);
+    json_.erase(found);
+    return &taken_;
+  }
+
+  Json json_, taken_;
+  std::string mistakes_;
+};
+
+class AdminApi {
+ public:
+  AdminApi(Proxy* proxy, std::string token) : proxy_(proxy), token_(std::move(token)) {}
+
+  void Handle(const HttpRequest& request, const HttpServer::Responder& respond) const {
+    if (request.path == "/healthz") return respond(Ok({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
+    if (request.path == "/readyz") return respond(Ready());
+    if (!Allowed(request)) {
+      HttpResponse response = HttpError(401, "a token is needed: Authorization: Bearer TOKEN");
+      response.headers["WWW-Authenticate"] = "Bearer";
+      return respond(std::move(response));
+    }
+    const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
+    if (call == "GET /api/v1/status") return respond(Ok(StatusJson(*proxy_)));
+    if (call == "PATCH /api/v1/routing") return respond(PatchRouting(request));
+    if (call == "POST /api/v1/flip") return PostFlip(request, respond);
+    if (call == "POST /api/v1/resync") return respond(After(proxy_->Resync()));
+    if (call == "GET /api/v1/backfill") return respond(Ok(BackfillJson(*proxy_)));
+    if (call == "POST /api/v1/backfill") return respond(PostBackfill(request));
+    if (call == "DELETE /api/v1/backfill") return respond(After(proxy_->CancelBackfill()));
+    if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
+    respond(NoRoute(request));
+  }
+
+ private:
+  bool Allowed(const HttpRequest& request) const {
+    if (token_.empty()) return true;
+    const auto found = request.headers.find("authorization");
+    return found != request.headers.end() && TokensEqual("Bearer " + token_, found->second);
+  }
+
+  // The primary decides: a dead secondary must not take the proxy out of rotation.
+  HttpResponse Ready() const {
+    const bool ready = proxy_->lane().primary().up();
+    const Upstream& upstream = proxy_->lane().primary().upstream();
+    Json json = {{"ready", ready}, {"primary", SideName(proxy_->migration().primary())}, {"state", upstream.StateWord()}};
+    if (!ready) json["error"] = upstream.last_error();
+    return Ok(json, ready ? 200 : 503);
+  }
+
+  HttpResponse After(const absl::Status& status) const {
+    return status.ok() ? Ok(RoutingJson(*proxy_)) : FromStatus(status);
+  }
+
+  HttpResponse PatchRouting(const HttpRequest& request) const {
+    Fields fields(request.body);
+    RoutingChange change;
+    fields.Percent("reads_new", &change.reads_new);
+    fields.Percent("compare", &change.compare);
+    fields.Word("ack", &change.ack, "\"primary\" or \"both\"");
+    fields.Word("secondary", &change.secondary, "\"follow\", \"journal\" or \"off\"");
+    fields.Word("split", &change.split, "\"key\" or \"random\"");
+    fields.Word("on_miss", &change.on_miss, "\"nil\" or \"primary\"");
+    fields.Flag("cold", &change.cold);
+    if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
+    return After(proxy_->Change(change));
+  }
+
+  void PostFlip(const HttpRequest& request, const HttpServer::Responder& respond) const {
+    Fields fields(request.body);
+    FlipRequest flip;
+    std::optional<Side> to;
+    std::optional<bool> dry_run, cold, force;
+    fields.Word("to", &to, "\"old\" or \"new\"");
+    fields.Milliseconds("max_pause_ms", &flip.max_pause_ms);
+    fields.Flag("dry_run", &dry_run);
+    fields.Flag("cold", &cold);
+    fields.Flag("force", &force);
+    if (!to) fields.Complain("to: expected \"old\" or \"new\"");
+    if (const absl::Status status = fields.Done(); !status.ok()) return respond(FromStatus(status));
+    flip.to = *to;
+    flip.dry_run = dry_run.value_or(false);
+    flip.cold = cold.value_or(false);
+    flip.force = force.value_or(false);
+    proxy_->Flip(flip, [respond, flip, proxy = proxy_](const FlipResult& result) {
+      Json json = {{"flipped", result.flipped}, {"primary", SideName(proxy->migration().primary())},
+                   {"epoch", proxy->migration().epoch}, {"pause_ms", result.pause_ms}};
+      if (flip.dry_run) json.update({{"dry_run", true}, {"would_flip", result.would_flip}});
+      if (!result.reason.empty()) json[flip.force && (result.flipped || result.would_flip) ? "lost" : "reason"] = result.reason;
+      respond(Ok(json, result.flipped || result.would_flip ? 200 : 409));
+    });
+  }
+
+  HttpResponse PostBackfill(const HttpRequest& request) const {
+    Fields fields(request.body);
+    if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
+    const absl::Status started = proxy_->StartBackfill();
+    return started.ok() ? Ok(BackfillJson(*proxy_), 202) : FromStatus(started);
+  }
+
+  HttpResponse GetMismatches(const HttpRequest& request) const {
+    size_t limit = static_cast<size_t>(proxy_->config().limits.mismatches);
+    if (const auto found = request.query.find("limit"); found != request.query.end()) {
+      const auto number = ParseInt64(found->second);
+      if (!number || *number < 0) return HttpError(400, "limit: expected a number");
+      limit = static_cast<size_t>(*number);
+    }
+    return Ok(MismatchesJson(*proxy_, limit));
+  }
+
+  static HttpResponse NoRoute(const HttpRequest& request) {
+    const struct { const char* path; const char* methods; } routes[] = {
+        {"/api/v1/status", "GET"},  {"/api/v1/routing", "PATCH"},           {"/api/v1/flip", "POST"},
+        {"/api/v1/resync", "POST"}, {"/api/v1/backfill", "GET, POST, DELETE"}, {"/api/v1/mismatches", "GET"}};
+    for (const auto& route : routes) {
+      if (request.path != route.path) continue;
+      HttpResponse response = HttpError(405, fmt::format("{} is not allowed here; allowed: {}", request.method, route.methods));
+      response.headers["Allow"] = route.methods;
+      return response;
+    }
+    return HttpError(404, fmt::format("nothing at {}; the API begins at /api/v1/status", request.path));
+  }
+
+  Proxy* proxy_;
+  std::string token_;
+};
+
+}  // namespace
+
+absl::StatusOr<HttpServer::Handler> MakeAdminHandler(Proxy* proxy, const AdminConfig& config) {
+  std::string token;
+  if (!config.token_file.empty()) {
+    std::ifstream file(config.token_file);
+    if (!file || !(file >> token)) {
+      return absl::FailedPreconditionError(
+          fmt::format("can't read a token from {} (admin.token_file)", config.token_file));
+    }
+  } else if (!IsLoopback(config.address.host)) {
+    return absl::FailedPreconditionError("an admin address that is not loopback needs admin.token_file");
+  }
+  return HttpServer::Handler([api = AdminApi(proxy, std::move(token))](const HttpRequest& request, HttpServer::Responder respond) {
+    api.Handle(request, respond);
+  });
+}
+
+}  // namespace crossfade

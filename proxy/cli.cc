@@ -1,0 +1,294 @@
+#include "proxy/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "conf/config_loader.h"
+#include "proxy/admin_client.h"
+#include "spdlog/fmt/fmt.h"
+
+namespace crossfade {
+namespace {
+
+constexpr char kDefaultAdmin[] = "127.0.0.1:6401";
+constexpr size_t kMaxTokenBytes = 4096;
+
+constexpr char kAbout[] =
+    "Crossfade moves live traffic from one Redis-compatible store (old) to another (new): writes go to\n"
+    "both, reads shift by a percentage, answers are compared, the primary flips, and flips back.\n"
+    "\n"
+    "Examples:\n"
+    "  crossfade run --old redis://10.0.0.1:6379 --new redis://10.0.0.2:6379   start the proxy\n"
+    "  crossfade status                     what is going on\n"
+    "  crossfade backfill start             copy what was there before\n"
+    "  crossfade compare 100                ask both stores for every read, and compare\n"
+    "  crossfade reads 25                   new answers 25 % of the keys\n"
+    "  crossfade flip --dry-run             could it flip?\n"
+    "  crossfade flip new                   make new the primary; `flip old` goes back\n";
+
+constexpr char kExitHelp[] =
+    "`crossfade COMMAND --help` says more, with examples.\n"
+    "Exit status: 0 done; 1 what was asked for did not come true; 2 wrong usage or configuration;\n"
+    "3 the proxy can't be reached.\n";
+
+// "25", "12.5", "25%".
+std::optional<double> ParsePercent(std::string text) {
+  if (!text.empty() && text.back() == '%') text.pop_back();
+  const bool plain =
+      !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+  if (!plain) return std::nullopt;
+  char* end = nullptr;
+  const double percent = std::strtod(text.c_str(), &end);
+  if (*end != '\0' || percent > 100) return std::nullopt;
+  return percent;
+}
+
+std::string CheckPercent(const std::string& text) {
+  if (ParsePercent(text).has_value()) return "";
+  return fmt::format("expected a percentage from 0 to 100, got \"{}\"", text);
+}
+
+std::string EnvOrEmpty(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+std::string Trimmed(const std::string& text) {
+  size_t from = text.find_first_not_of(" \t\r\n"), to = text.find_last_not_of(" \t\r\n");
+  return from == std::string::npos ? "" : text.substr(from, to - from + 1);
+}
+
+// The token of the file, or of the environment when no file is named; empty when there is neither.
+absl::StatusOr<std::string> ReadToken(const std::string& file) {
+  std::string token = Trimmed(EnvOrEmpty("CROSSFADE_TOKEN"));
+  std::string source = "CROSSFADE_TOKEN";
+  if (!file.empty()) {
+    source = "--token-file " + file;
+    std::ifstream in(file, std::ios::binary);
+    std::string text(kMaxTokenBytes + 1, '\0');
+    if (!in || !in.read(text.data(), text.size()).eof()) {
+      const char* why = in ? "larger than a token is" : "can't be read";
+      return absl::InvalidArgumentError(fmt::format("{}: {}", source, why));
+    }
+    text.resize(in.gcount());
+    token = Trimmed(text);
+    if (token.empty()) return absl::InvalidArgumentError(source + ": no token in it");
+  }
+  const bool clean = std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7F; });
+  if (!clean) return absl::InvalidArgumentError(source + ": a token is printable ASCII without spaces");
+  return token;
+}
+
+// The grammar, and what the arguments were. One parse in its life.
+class Cli {
+ public:
+  explicit Cli(const CliWorld& world) : world_(world), app_(kAbout, "crossfade") { AddCommands(); }
+
+  int Run(int argc, const char* const* argv);
+
+ private:
+  using Action = std::function<int(Operator&)>;
+
+  void AddCommands();
+  void AddRun();
+  void AddSettings();
+  void AddFlip();
+  // A command that asks the admin API, with the options that all of those have.
+  CLI::App* AddOperatorCommand(const char* name, const char* about, const char* examples, Action action);
+  void AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
+                 int (Operator::*act)(const std::string&));
+  int RunProxy();
+  int Operate();
+
+  const CliWorld& world_;
+  CLI::App app_;
+  CLI::App* run_ = nullptr;
+  Action action_;  // what the operator command that was named does
+
+  std::string config_file_, old_url_, new_url_, listen_, run_admin_, state_dir_;
+  std::string admin_, token_file_;
+  bool json_ = false;
+  std::string percent_, choice_;
+  bool cold_ = false;
+  FlipOptions flip_;
+  int64_t limit_ = 20;
+};
+
+void Cli::AddCommands() {
+  app_.set_version_flag("--version", "crossfade " CROSSFADE_VERSION, "Print the version and exit");
+  app_.require_subcommand(1);
+  app_.footer(kExitHelp);
+  AddRun();
+  AddOperatorCommand("status", "What is going on: roles, lag, counters, backends",
+                     "Examples:\n  crossfade status\n  watch -n1 crossfade status\n"
+                     "  crossfade status --json | jq .lag",
+                     [](Operator& op) { return op.Status(); });
+  AddSettings();
+  AddFlip();
+  AddOperatorCommand("resync", "Copy everything from the primary to the secondary again: the primary is right",
+                     "Examples:\n  crossfade resync", [](Operator& op) { return op.Resync(); });
+  CLI::App* backfill = AddOperatorCommand(
+      "backfill", "Copy what was in the primary before the proxy came",
+      "Examples:\n  crossfade backfill start\n  crossfade backfill status\n  crossfade backfill cancel",
+      [this](Operator& op) { return op.Backfill(choice_.empty() ? "status" : choice_); });
+  backfill->add_option("action", choice_, "start, status (unless given) or cancel")
+      ->check(CLI::IsMember({"start", "status", "cancel"}));
+  CLI::App* mismatches = AddOperatorCommand("mismatches", "The latest confirmed mismatches",
+                                            "Examples:\n  crossfade mismatches\n  crossfade mismatches --limit 100",
+                                            [this](Operator& op) { return op.Mismatches(limit_); });
+  mismatches->add_option("--limit", limit_, "How many at most (20 unless given)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000));
+}
+
+void Cli::AddRun() {
+  run_ = app_.add_subcommand("run", "Run the proxy, in the foreground, until SIGTERM");
+  run_->add_option("--config", config_file_, "Configuration file (TOML); the options below win over it")
+      ->type_name("FILE");
+  run_->add_option("--old", old_url_, "The store that traffic leaves: redis://[user:password@]host[:port]")
+      ->type_name("URL");
+  run_->add_option("--new", new_url_, "The store that traffic moves to")->type_name("URL");
+  run_->add_option("--listen", listen_, "Where applications connect (127.0.0.1:6400)")->type_name("HOST:PORT");
+  run_->add_option("--admin", run_admin_, "Where operators connect (127.0.0.1:6401)")->type_name("HOST:PORT");
+  run_->add_option("--state", state_dir_, "Directory that remembers flips and settings")->type_name("DIR");
+  run_->footer(
+      "Examples:\n"
+      "  crossfade run --config /etc/crossfade/crossfade.toml\n"
+      "  crossfade run --old redis://10.0.0.1:6379 --new redis://:secret@10.0.0.2:6379 --state ./state\n"
+      "Writes `ready listen=HOST:PORT admin=HOST:PORT` to standard error once it accepts; port 0 picks a free one.\n");
+}
+
+void Cli::AddSettings() {
+  CLI::App* reads = AddOperatorCommand(
+      "reads", "The share of reads that new answers",
+      "Examples:\n  crossfade reads 1\n  crossfade reads 25\n  crossfade reads 0        everything back to old\n"
+      "  crossfade reads 100 --cold   although new lacks data (a cache)",
+      [this](Operator& op) { return op.SetReads(*ParsePercent(percent_), cold_); });
+  reads->add_option("percent", percent_, "0 to 100")->required()->check(CheckPercent);
+  reads->add_flag("--cold", cold_, "Allow it while new is not synced: a cache that may start empty");
+  CLI::App* compare =
+      AddOperatorCommand("compare", "The share of reads that both stores answer, to be compared",
+                         "Examples:\n  crossfade compare 10\n  crossfade compare 100\n  crossfade compare 0",
+                         [this](Operator& op) { return op.SetCompare(*ParsePercent(percent_)); });
+  compare->add_option("percent", percent_, "0 to 100")->required()->check(CheckPercent);
+  AddChoice("secondary", "What the secondary receives: every write, nothing but notes, nothing",
+            "Examples:\n  crossfade secondary journal   remember written keys, send nothing\n"
+            "  crossfade secondary follow    send what was remembered, then every write\n"
+            "  crossfade secondary off       forget the secondary; going back copies everything",
+            {"follow", "journal", "off"}, &Operator::SetSecondary);
+  AddChoice("ack", "Whose answer a client's write waits for",
+            "Examples:\n  crossfade ack both\n  crossfade ack primary", {"primary", "both"}, &Operator::SetAck);
+  AddChoice("split", "How reads are shared between the stores: by key, or at random",
+            "Examples:\n  crossfade split key\n  crossfade split random", {"key", "random"}, &Operator::SetSplit);
+  AddChoice("on-miss", "What a nil from new means: nil, or ask the primary and copy the key",
+            "Examples:\n  crossfade on-miss primary\n  crossfade on-miss nil", {"nil", "primary"},
+            &Operator::SetOnMiss);
+}
+
+void Cli::AddFlip() {
+  CLI::App* flip = AddOperatorCommand(
+      "flip", "Make the other store the primary, or go back",
+      "Examples:\n  crossfade flip --dry-run\n  crossfade flip new --max-pause 200\n  crossfade flip old\n"
+      "  crossfade flip new --force   old is gone for good: names what is lost, and flips",
+      [this](Operator& op) { return op.Flip(flip_); });
+  flip->add_option("to", flip_.to, "old or new; the one that isn't primary unless given")
+      ->check(CLI::IsMember({"old", "new"}));
+  flip->add_flag("--dry-run", flip_.dry_run, "Do all but the swap");
+  flip->add_option("--max-pause", flip_.max_pause_ms, "Give up if writes would wait for longer than this")
+      ->type_name("MS")
+      ->check(CLI::Range(1, 600'000));
+  flip->add_flag("--cold", flip_.cold, "Allow it while the other store is not synced: a cache that may start empty");
+  flip->add_flag("--force", flip_.force, "Flip in spite of dirty keys, a lag or an unreachable store");
+}
+
+CLI::App* Cli::AddOperatorCommand(const char* name, const char* about, const char* examples, Action action) {
+  CLI::App* command = app_.add_subcommand(name, about);
+  command->add_option("--admin", admin_, "The proxy's admin address (env CROSSFADE_ADMIN; else 127.0.0.1:6401)")
+      ->type_name("HOST:PORT");
+  command->add_option("--token-file", token_file_, "File with the admin token (else env CROSSFADE_TOKEN is the token)")
+      ->type_name("FILE");
+  command->add_flag("--json", json_, "Print what the API answered");
+  command->footer(std::string(examples) + "\n");
+  command->callback([this, action = std::move(action)] { action_ = action; });
+  return command;
+}
+
+void Cli::AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
+                    int (Operator::*act)(const std::string&)) {
+  CLI::App* command =
+      AddOperatorCommand(name, about, examples, [this, act](Operator& op) { return (op.*act)(choice_); });
+  std::string names;
+  for (const std::string& choice : choices) names += (names.empty() ? "" : ", ") + choice;
+  command->add_option("value", choice_, names)->required()->check(CLI::IsMember(std::move(choices)));
+}
+
+int Cli::Run(int argc, const char* const* argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {  // --help and --version come this way as well
+    return app_.exit(error, *world_.out, *world_.err) == 0 ? kExitDone : kExitUsage;
+  }
+  return run_->parsed() ? RunProxy() : Operate();
+}
+
+int Cli::RunProxy() {
+  auto given = [this](const char* option, const std::string& value) {
+    return run_->count(option) > 0 ? std::optional<std::string>(value) : std::nullopt;
+  };
+  ConfigOverrides overrides;
+  overrides.old_url = given("--old", old_url_);
+  overrides.new_url = given("--new", new_url_);
+  overrides.listen = given("--listen", listen_);
+  overrides.admin = given("--admin", run_admin_);
+  overrides.state_dir = given("--state", state_dir_);
+  absl::StatusOr<Config> config = LoadConfig(config_file_, overrides);
+  if (!config.ok()) {
+    *world_.err << std::string(config.status().message()) << "\n";
+    return kExitUsage;
+  }
+  return world_.run_proxy(*config);
+}
+
+int Cli::Operate() {
+  AdminSession session;
+  std::string admin = admin_.empty() ? EnvOrEmpty("CROSSFADE_ADMIN") : admin_;
+  const char* source = admin_.empty() ? "CROSSFADE_ADMIN" : "--admin";
+  absl::StatusOr<Address> address = ParseAddress(admin.empty() ? kDefaultAdmin : admin);
+  if (!address.ok()) {
+    *world_.err << source << ": " << std::string(address.status().message()) << "\n";
+    return kExitUsage;
+  }
+  absl::StatusOr<std::string> token = ReadToken(token_file_);
+  if (!token.ok()) {
+    *world_.err << std::string(token.status().message()) << "\n";
+    return kExitUsage;
+  }
+  session.address = *address;
+  session.token = *token;
+  session.json = json_;
+  if (!admin_.empty()) session.same_target = " --admin " + admin_;
+  session.call = world_.call_admin;
+  session.out = world_.out;
+  session.err = world_.err;
+  Operator op(std::move(session));
+  return action_(op);
+}
+
+}  // namespace
+
+int RunCli(int argc, const char* const* argv, const CliWorld& world) {
+  return Cli(world).Run(argc, argv);
+}
+
+int RunCli(int argc, char** argv, std::function<int(const Config&)> run_proxy) {
+  return RunCli(argc, argv, CliWorld{std::move(run_proxy), CallAdmin, &std::cout, &std::cerr});
+}
+
+}  // namespace crossfade

@@ -1,0 +1,28 @@
+// The command line: `crossfade run` and the operator commands, which ask a running proxy's admin API (DESIGN.md,
+// section 10). Parses arguments, prints, and returns the exit status. Knows nothing of how the proxy runs.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+
+#include "conf/config.h"
+#include "proxy/cli_operator.h"
+
+namespace crossfade {
+
+// What the command line touches besides its arguments, the environment and the files that they name. Tests have their
+// own.
+struct CliWorld {
+  std::function<int(const Config&)> run_proxy;  // returns the exit status
+  AdminCaller call_admin;
+  std::ostream* out = nullptr;
+  std::ostream* err = nullptr;
+};
+
+// Exit status: see CliExit. `argv` as main gets it.
+int RunCli(int argc, const char* const* argv, const CliWorld& world);
+
+// The real world: standard output and error, and HTTP to the admin port.
+int RunCli(int argc, char** argv, std::function<int(const Config&)> run_proxy);
+
+}  // namespace crossfade

@@ -1,0 +1,271 @@
+#include "proxy/cli_operator.h"
+
+#include <cmath>
+#include <ostream>
+
+#include "nlohmann/json.hpp"
+#include "proxy/cli_output.h"
+#include "spdlog/fmt/fmt.h"
+
+namespace crossfade {
+namespace {
+
+using nlohmann::json;
+
+constexpr int64_t kAnswerTimeoutMs = 15'000;
+constexpr int64_t kFlipTimeoutMs = 60'000;  // beyond the pause it may take: arming waits for the secondary
+
+// 25 rather than 25.0.
+json PercentJson(double percent) {
+  if (percent == std::floor(percent)) return static_cast<int>(percent);
+  return percent;
+}
+
+std::string Joined(const std::vector<std::string>& notes) {
+  std::string out;
+  for (const std::string& note : notes) out += (out.empty() ? "" : "; ") + note;
+  return out;
+}
+
+}  // namespace
+
+bool Operator::Ask(const std::string& method, const std::string& path, const json* body, json* answer, int* exit,
+                   bool may_print_json) {
+  int64_t timeout_ms = kAnswerTimeoutMs;
+  if (body != nullptr && path == "/api/v1/flip") {
+    timeout_ms = kFlipTimeoutMs + static_cast<int64_t>(NumberAt(*body, {"max_pause_ms"}));
+  }
+  std::string body_text = body != nullptr ? body->dump() : "";
+  auto reply = session_.call(session_.address, method, path, body_text, session_.token, timeout_ms);
+  if (!reply.ok()) {
+    *session_.err << std::string(reply.status().message()) << "\n";
+    *exit = absl::IsUnavailable(reply.status()) ? kExitUnreachable : kExitNotTrue;
+    return false;
+  }
+  if (session_.json && may_print_json) {
+    *session_.out << reply->body;
+    if (reply->body.empty() || reply->body.back() != '\n') *session_.out << "\n";
+  }
+  if (reply->status < 200 || reply->status > 299) {
+    *exit = Refused(method + " " + path, *reply);
+    return false;
+  }
+  *answer = json::parse(reply->body, nullptr, false);
+  if (answer->is_discarded() && !reply->body.empty()) {
+    *session_.err << "what answers at " << session_.address.ToString()
+                  << " does not speak JSON; is it Crossfade's admin port?\n";
+    *exit = kExitUnreachable;
+    return false;
+  }
+  if (answer->is_discarded()) *answer = json::object();
+  *exit = kExitDone;
+  return true;
+}
+
+// Tells why, and returns the exit status.
+int Operator::Refused(const std::string& what, const AdminReply& reply) {
+  json answer = json::parse(reply.body, nullptr, false);
+  std::string why = Joined(NotesIn(answer, {"reason", "error"}));
+  if (why.empty()) why = fmt::format("HTTP status {}", reply.status);
+  const std::string where = session_.address.ToString();
+  switch (reply.status) {
+    case 401:
+    case 403:
+      if (session_.token.empty()) {
+        *session_.err << fmt::format(
+            "the proxy at {} wants a token: give it with --token-file FILE or CROSSFADE_TOKEN\n", where);
+        return kExitUsage;
+      }
+      *session_.err << fmt::format("the proxy at {} refused: {}; is it the token in its admin.token_file?\n", where,
+                                   why);
+      return kExitNotTrue;
+    case 400:
+      *session_.err << why << "\n";
+      return kExitUsage;
+    case 404:
+    case 405:
+      *session_.err << fmt::format("the proxy at {} doesn't know {} ({}); is it another version?\n", where, what, why);
+      return kExitNotTrue;
+    case 409:
+      *session_.err << "refused: " << why << "\n";
+      return kExitNotTrue;
+    case 503:
+      *session_.err << fmt::format("the proxy at {} can't answer now: {}\n", where, why);
+      return kExitUnreachable;
+    default:
+      *session_.err << fmt::format("the proxy at {} failed: {}\n", where, why);
+      return kExitNotTrue;
+  }
+}
+
+bool Operator::AskStatus(json* status, int* exit) {
+  return Ask("GET", "/api/v1/status", nullptr, status, exit, false);
+}
+
+int Operator::Status() {
+  json status;
+  int exit = kExitDone;
+  if (Ask("GET", "/api/v1/status", nullptr, &status, &exit) && !session_.json) *session_.out << RenderStatus(status);
+  return exit;
+}
+
+int Operator::Mismatches(int64_t limit) {
+  json answer;
+  int exit = kExitDone;
+  std::string path = fmt::format("/api/v1/mismatches?limit={}", limit);
+  if (Ask("GET", path, nullptr, &answer, &exit) && !session_.json) *session_.out << RenderMismatches(answer);
+  return exit;
+}
+
+// Changes one setting, and says what is now true, what was, and how to go back. `meaning` gets the status from before,
+// with the setting as it is now.
+int Operator::SetKnob(const std::string& command, const char* field, const json& value, bool cold,
+                      const std::function<std::string(const json& status)>& meaning) {
+  json status = json::object(), answer;
+  int exit = kExitDone;
+  if (!session_.json && !AskStatus(&status, &exit)) return exit;
+  std::string before = TextAt(status, {field});
+  json body = {{field, value}};
+  if (cold) body["cold"] = true;
+  if (!Ask("PATCH", "/api/v1/routing", &body, &answer, &exit) || session_.json) return exit;
+
+  const json* now = Find(answer, {field});
+  if (!status.is_object()) status = json::object();
+  status[field] = now != nullptr ? *now : value;
+  const char* unit = value.is_number() ? " %" : "";
+  *session_.out << meaning(status);
+  if (before == TextAt(status, {field})) {
+    *session_.out << ", as before";
+  } else if (!before.empty()) {
+    *session_.out << fmt::format(" (was {}{}); undo with: crossfade {} {}{}", before, unit, command, before,
+                                 session_.same_target);
+  }
+  *session_.out << "\n";
+  for (const std::string& note : NotesIn(answer, {"attention", "warnings"})) *session_.out << "note: " << note << "\n";
+  return exit;
+}
+
+int Operator::SetReads(double percent, bool cold) {
+  return SetKnob("reads", "reads_new", PercentJson(percent), cold, [](const json& status) {
+    return fmt::format("reads: new answers {} % of the {} now", TextAt(status, {"reads_new"}),
+                       TextAt(status, {"split"}) == "random" ? "reads" : "keys");
+  });
+}
+
+int Operator::SetCompare(double percent) {
+  return SetKnob("compare", "compare", PercentJson(percent), false, [](const json& status) {
+    return fmt::format("compare: {} % of reads are asked of both stores now", TextAt(status, {"compare"}));
+  });
+}
+
+int Operator::SetSecondary(const std::string& value) {
+  return SetKnob("secondary", "secondary", value, false, [](const json& status) -> std::string {
+    std::string mode = TextAt(status, {"secondary"});
+    if (mode == "follow") return "secondary: follow: it receives every write now";
+    if (mode == "journal") return "secondary: journal: nothing is sent to it now, every written key is remembered";
+    if (mode == "off") return "secondary: off: it falls behind now, and follow will have to copy everything again";
+    return "secondary: " + mode;
+  });
+}
+
+int Operator::SetAck(const std::string& value) {
+  return SetKnob("ack", "ack", value, false, [](const json& status) -> std::string {
+    if (TextAt(status, {"ack"}) == "both") return "ack: a write is answered once both stores have it now";
+    return "ack: a write is answered once the primary has it now";
+  });
+}
+
+int Operator::SetSplit(const std::string& value) {
+  return SetKnob("split", "split", value, false, [](const json& status) -> std::string {
+    if (TextAt(status, {"split"}) == "random") return "split: each read is routed at random now";
+    return "split: reads are routed by their key now";
+  });
+}
+
+int Operator::SetOnMiss(const std::string& value) {
+  return SetKnob("on-miss", "on_miss", value, false, [](const json& status) -> std::string {
+    if (TextAt(status, {"on_miss"}) == "primary")
+      return "on-miss: a nil from new asks the primary, and copies the key now";
+    return "on-miss: a nil from new is the answer now";
+  });
+}
+
+int Operator::Flip(FlipOptions options) {
+  json answer;
+  int exit = kExitDone;
+  if (options.to.empty()) {
+    if (!AskStatus(&answer, &exit)) return exit;
+    std::string primary = TextAt(answer, {"primary"});
+    if (primary != "old" && primary != "new") {
+      *session_.err
+          << "the proxy doesn't say which store is primary; name the one to flip to: crossfade flip old|new\n";
+      return kExitNotTrue;
+    }
+    options.to = primary == "old" ? "new" : "old";
+  }
+  json body = {{"to", options.to}, {"dry_run", options.dry_run}, {"cold", options.cold}, {"force", options.force}};
+  if (options.max_pause_ms > 0) body["max_pause_ms"] = options.max_pause_ms;
+  if (!Ask("POST", "/api/v1/flip", &body, &answer, &exit)) return exit;
+  return TellFlip(options, answer);
+}
+
+// A 200: flipped, or a dry run, or nothing to do.
+int Operator::TellFlip(const FlipOptions& options, const json& answer) {
+  const bool flipped = BoolAt(answer, {"flipped"});
+  const bool true_now = flipped || (options.dry_run && BoolAt(answer, {"would_flip"}));
+  const int exit = true_now ? kExitDone : kExitNotTrue;
+  if (session_.json) return exit;
+  const std::string other = options.to == "old" ? "new" : "old";
+  const std::string why = Joined(NotesIn(answer, {"reason", "reasons", "error"}));
+  if (flipped) {
+    std::string pause =
+        Find(answer, {"pause_ms"}) != nullptr ? fmt::format(" (paused {:.1f} ms)", NumberAt(answer, {"pause_ms"})) : "";
+    *session_.out << fmt::format("flipped: {} is primary now{}; go back with: crossfade flip {}{}\n", options.to, pause,
+                                 other, session_.same_target);
+  } else if (true_now) {
+    *session_.out << fmt::format(
+        "would flip: {} can become primary (dry run, nothing has changed); do it with: "
+        "crossfade flip {}{}\n",
+        options.to, options.to, session_.same_target);
+  } else {
+    *session_.err << fmt::format("{}: {}\n", options.dry_run ? "would not flip" : "not flipped",
+                                 why.empty() ? "the proxy gave no reason" : why);
+  }
+  for (const std::string& note : NotesIn(answer, {"attention", "warnings", "lost"})) {
+    *session_.out << "note: " << note << "\n";
+  }
+  return exit;
+}
+
+int Operator::Resync() {
+  json answer, body = json::object();
+  int exit = kExitDone;
+  if (Ask("POST", "/api/v1/resync", &body, &answer, &exit) && !session_.json) {
+    *session_.out << fmt::format(
+        "resync: everything is being copied from the primary to the secondary; watch it with: "
+        "crossfade status{}\n",
+        session_.same_target);
+  }
+  return exit;
+}
+
+int Operator::Backfill(const std::string& action) {
+  json answer, body = json::object();
+  int exit = kExitDone;
+  const bool start = action == "start", cancel = action == "cancel";
+  const char* method = start ? "POST" : cancel ? "DELETE" : "GET";
+  if (!Ask(method, "/api/v1/backfill", start ? &body : nullptr, &answer, &exit) || session_.json) return exit;
+  if (start) {
+    *session_.out << fmt::format(
+        "backfill: started; watch it with: crossfade backfill status{}, stop it with: "
+        "crossfade backfill cancel{}\n",
+        session_.same_target, session_.same_target);
+  } else if (cancel) {
+    *session_.out << "backfill: cancelled; what was copied stays\n";
+  } else {
+    *session_.out << RenderBackfill(answer);
+  }
+  return exit;
+}
+
+}  // namespace crossfade

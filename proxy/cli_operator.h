@@ -1,0 +1,82 @@
+// The operator commands, once their arguments are understood: each asks the admin API, prints one answer and returns
+// the exit status. Without --json the answer is for people (cli_output); with it, it is what the API said, verbatim.
+// Lives for one command; blocks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "conf/config.h"
+#include "nlohmann/json_fwd.hpp"
+#include "proxy/admin_client.h"
+
+namespace crossfade {
+
+enum CliExit : int {
+  kExitDone = 0,
+  kExitNotTrue = 1,      // the thing asked for did not come true
+  kExitUsage = 2,        // wrong usage or configuration
+  kExitUnreachable = 3,  // the proxy can't be reached
+};
+
+// CallAdmin, or a test's.
+using AdminCaller =
+    std::function<absl::StatusOr<AdminReply>(const Address&, const std::string& method, const std::string& path,
+                                             const std::string& body, const std::string& token, int64_t timeout_ms)>;
+
+// Whom to ask and how to print.
+struct AdminSession {
+  Address address;
+  std::string token;        // empty: none
+  bool json = false;        // print what the API answered
+  std::string same_target;  // " --admin HOST:PORT" when the command line named it, for the commands we suggest
+  AdminCaller call;
+  std::ostream* out = nullptr;
+  std::ostream* err = nullptr;
+};
+
+struct FlipOptions {
+  std::string to;            // "old", "new"; empty: the store that isn't primary
+  int64_t max_pause_ms = 0;  // 0: the proxy's default
+  bool dry_run = false;
+  bool cold = false;
+  bool force = false;
+};
+
+class Operator {
+ public:
+  explicit Operator(AdminSession session) : session_(std::move(session)) {}
+
+  int Status();
+  int Mismatches(int64_t limit);
+  int SetReads(double percent, bool cold);
+  int SetCompare(double percent);
+  // REQUIRES: `value` is one of the contract's names for the setting.
+  int SetSecondary(const std::string& value);
+  int SetAck(const std::string& value);
+  int SetSplit(const std::string& value);
+  int SetOnMiss(const std::string& value);
+  int Flip(FlipOptions options);
+  int Resync();
+  // `action`: "start", "status" or "cancel".
+  int Backfill(const std::string& action);
+
+ private:
+  // Asks, prints what --json asks for, and parses. When the answer is a success, *exit is kExitDone and *answer the
+  // JSON; anything else has been told to the user. `may_print_json` is false for a question that the user did not ask.
+  bool Ask(const std::string& method, const std::string& path, const nlohmann::json* body, nlohmann::json* answer,
+           int* exit, bool may_print_json = true);
+  int Refused(const std::string& what, const AdminReply& reply);
+  // What the status says now, for "was …"; null when it says nothing.
+  bool AskStatus(nlohmann::json* status, int* exit);
+  int SetKnob(const std::string& command, const char* field, const nlohmann::json& value, bool cold,
+              const std::function<std::string(const nlohmann::json& status)>& meaning);
+  int TellFlip(const FlipOptions& options, const nlohmann::json& answer);
+
+  AdminSession session_;
+};
+
+}  // namespace crossfade

@@ -1,0 +1,149 @@
+#include "proxy/flip_runner.h"
+
+#include <utility>
+
+#include "fmt/format.h"
+#include "protocol/check.h"
+#include "spdlog/spdlog.h"
+
+namespace crossfade {
+
+FlipRunner::FlipRunner(Io* io, Lane* lane, DirtySet* dirty, Keeper* keeper, Repair* repair, std::function<void(bool)> hold)
+    : io_(io), lane_(lane), dirty_(dirty), keeper_(keeper), repair_(repair), hold_(std::move(hold)) {
+  timer_ = io_->clock()->MakeTimer([this] { Check(); });
+}
+
+const char* FlipRunner::StateWord() const {
+  switch (state_) {
+    case State::kFollowing: return "following";
+    case State::kArming: return "arming";
+    case State::kDraining: return "draining";
+  }
+  return "";
+}
+
+void FlipRunner::Move(State to) {
+  const bool allowed = (state_ == State::kFollowing && to == State::kArming) ||
+                       (state_ == State::kArming && to == State::kDraining) || to == State::kFollowing;
+  CHECK(allowed);
+  state_ = to;
+  spdlog::debug("event=flip_state state={}", StateWord());
+}
+
+double FlipRunner::PausedMs() const {
+  return held_us_ == 0 ? 0 : static_cast<double>(io_->clock()->NowUs() - held_us_) / 1000.0;
+}
+
+// What waiting can't mend.
+std::string FlipRunner::WhyNever() const {
+  const Migration& migration = keeper_->migration();
+  if (migration.primary() == request_.to) return fmt::format("{} is the primary already", SideName(request_.to));
+  if (!lane_->link(request_.to).up()) {
+    return fmt::format("{} is unreachable: {}", SideName(request_.to), lane_->link(request_.to).upstream().last_error());
+  }
+  if (request_.force) return {};
+  if (!lane_->primary().up()) {
+    return fmt::format("the primary ({}) is unreachable: {}; if it is gone for good, force the flip",
+                       SideName(migration.primary()), lane_->primary().upstream().last_error());
+  }
+  if (lane_->link(request_.to).info().is_replica) {
+    return fmt::format("{} is a replica of another server and refuses writes", SideName(request_.to));
+  }
+  return migration.WhyNotReadable(migration.cold || request_.cold);
+}
+
+// What time and repair may mend.
+std::string FlipRunner::WhyNotYet() const {
+  if (dirty_->everything()) return "everything is dirty until a sweep has copied it";
+  if (dirty_->size() > 0) return fmt::format("{} keys are dirty", dirty_->size());
+  if (lane_->shedding()) return "the secondary's queue has overflowed";
+  if (state_ == State::kArming) {
+    if (lane_->lag_slots() > kMaxLagSlots) return fmt::format("the secondary lags by {} slots", lane_->lag_slots());
+  } else if (!lane_->drained()) {
+    return fmt::format("{} commands were still in flight, {} of them for the secondary", lane_->slots_in_use(),
+                       lane_->lag_slots());
+  }
+  return {};
+}
+
+void FlipRunner::Start(const FlipRequest& request, std::function<void(const FlipResult&)> done) {
+  if (state_ != State::kFollowing) return done({.reason = "another flip is under way"});
+  request_ = request;
+  done_ = std::move(done);
+  started_us_ = io_->clock()->NowUs();
+  held_us_ = 0;
+  Move(State::kArming);
+  if (std::string why = WhyNever(); !why.empty()) return Finish({.reason = std::move(why)});
+  timer_->Start(0, kStepMs);
+  Check();
+}
+
+void FlipRunner::Check() {
+  if (state_ == State::kFollowing) return;
+  if (std::string why = WhyNever(); !why.empty()) return Finish({.pause_ms = PausedMs(), .reason = std::move(why)});
+  const std::string why = WhyNotYet();
+  const int64_t now_us = io_->clock()->NowUs();
+  if (state_ == State::kArming) {
+    const bool waited = now_us - started_us_ > kArmingMs * 1000;
+    if (!why.empty() && !request_.force) {
+      if (waited) Finish({.reason = why});
+      return;
+    }
+    Move(State::kDraining);
+    held_us_ = now_us;
+    repair_->set_urgent(true);
+    hold_(true);
+    return Check();
+  }
+  if (why.empty()) return Switch(false, "");
+  if (now_us - held_us_ < request_.max_pause_ms * 1000) return;
+  if (request_.force) return Force();
+  Finish({.pause_ms = PausedMs(), .reason = fmt::format("not drained within {} ms: {}", request_.max_pause_ms, why)});
+}
+
+// Out of time, and told to go ahead: name what is lost, end what is in flight, and swap.
+void FlipRunner::Force() {
+  const Migration& migration = keeper_->migration();
+  std::string lost = fmt::format("{} slots and {} dirty keys were not on {}", lane_->lag_slots(), dirty_->size(),
+                                 SideName(request_.to));
+  if (dirty_->everything()) lost += "; everything was dirty";
+  if (migration.synced != Synced::kYes) lost += "; not synced: " + migration.unsynced_why;
+  if (request_.dry_run) return Finish({.would_flip = true, .pause_ms = PausedMs(), .reason = std::move(lost)});
+  lane_->Abandon(absl::AbortedError("the roles were swapped by force"));
+  if (!lane_->drained()) return Finish({.pause_ms = PausedMs(), .reason = "commands are still in flight"});
+  Switch(true, std::move(lost));
+}
+
+void FlipRunner::Switch(bool forced, std::string lost) {
+  FlipResult result;
+  if (request_.dry_run) {
+    result.would_flip = true;
+    result.pause_ms = PausedMs();
+    return Finish(std::move(result));
+  }
+  const Migration& migration = keeper_->migration();
+  const bool unequal = !migration.distrust.empty() || migration.synced != Synced::kYes;
+  if (request_.force && unequal) {
+    forced = true;
+    if (lost.empty()) lost = migration.distrust.empty() ? "not synced: " + migration.unsynced_why : "the primary's data, which was not trusted";
+  }
+  const absl::Status flipped = keeper_->Flip(request_.to, PausedMs(), forced, lane_->next_order());
+  if (!flipped.ok()) return Finish({.pause_ms = PausedMs(), .reason = std::string(flipped.message())});
+  result.flipped = true;
+  result.pause_ms = PausedMs();
+  result.reason = std::move(lost);
+  keeper_->SetLastPause(result.pause_ms);
+  Finish(std::move(result));
+}
+
+void FlipRunner::Finish(FlipResult result) {
+  timer_->Stop();
+  Move(State::kFollowing);
+  repair_->set_urgent(false);
+  if (held_us_ != 0) hold_(false);
+  spdlog::info("event=flip_ended to={} flipped={} dry_run={} pause_ms={:.2f} reason=\"{}\"", SideName(request_.to),
+               result.flipped, request_.dry_run, result.pause_ms, result.reason);
+  std::exchange(done_, nullptr)(result);
+}
+
+}  // namespace crossfade

@@ -1,0 +1,80 @@
+// Swaps the roles of the two stores while traffic runs (DESIGN.md, section 8):
+//
+//   following → arming → draining → switched → following
+//
+// Arming checks, with traffic flowing, that both sides are there, in agreement, and close together. Draining holds new
+// requests, for a bounded time, until no slot is in flight and no key dirty. Then the roles swap, on disk first. A flip
+// has happened or it has not; whatever it was, held requests go on. One at a time. Runs on the loop thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "conf/config.h"
+#include "proxy/io.h"
+#include "proxy/keeper.h"
+#include "proxy/lane.h"
+#include "proxy/repair.h"
+
+namespace crossfade {
+
+struct FlipRequest {
+  Side to = Side::kNew;
+  int64_t max_pause_ms = 500;
+  bool dry_run = false;
+  bool cold = false;   // flip although the other store may lack what was there before
+  bool force = false;  // flip in spite of everything but an unreachable target
+};
+
+struct FlipResult {
+  bool flipped = false;
+  bool would_flip = false;  // a dry run that got to its end
+  double pause_ms = 0;      // how long requests were held
+  std::string reason;       // why not; or what a forced flip lost
+};
+
+class FlipRunner {
+ public:
+  enum class State : uint8_t { kFollowing, kArming, kDraining };
+
+  // All must outlive this object. `hold(true)` stops new requests, `hold(false)` lets them go on.
+  FlipRunner(Io* io, Lane* lane, DirtySet* dirty, Keeper* keeper, Repair* repair, std::function<void(bool)> hold);
+
+  // `done` is called exactly once, maybe inside this call.
+  void Start(const FlipRequest& request, std::function<void(const FlipResult&)> done);
+  // The lane has become empty, or a second has passed.
+  void Check();
+
+  State state() const { return state_; }
+  const char* StateWord() const;
+
+ private:
+  static constexpr int64_t kArmingMs = 5000;
+  static constexpr int64_t kStepMs = 1;
+  static constexpr size_t kMaxLagSlots = 4096;
+
+  void Move(State to);
+  std::string WhyNever() const;
+  std::string WhyNotYet() const;
+  void Force();
+  void Switch(bool forced, std::string lost);
+  void Finish(FlipResult result);
+  double PausedMs() const;
+
+  Io* io_;
+  Lane* lane_;
+  DirtySet* dirty_;
+  Keeper* keeper_;
+  Repair* repair_;
+  std::function<void(bool)> hold_;
+  std::unique_ptr<Timer> timer_;
+  State state_ = State::kFollowing;
+  FlipRequest request_;
+  std::function<void(const FlipResult&)> done_;
+  int64_t started_us_ = 0;
+  int64_t held_us_ = 0;
+};
+
+}  // namespace crossfade

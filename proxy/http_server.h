@@ -1,0 +1,39 @@
+// The admin port's HTTP server: accepts connections, bounds what each may send and how slowly, and hands whole requests
+// to one handler. Knows nothing of Crossfade. Owns its connections; runs on the loop thread.
+//
+// Limits: kMaxHttpConnections at once (beyond: 503 and closed), HttpParser's head and body limits, and
+// kHttpRequestTimeoutMs for a whole request to arrive (beyond: 408 and closed; an idle kept-alive connection is closed
+// without a word).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "conf/config.h"
+#include "proxy/http_message.h"
+#include "proxy/io.h"
+
+namespace crossfade {
+
+inline constexpr int kMaxHttpConnections = 256;
+inline constexpr int64_t kHttpRequestTimeoutMs = 10'000;
+
+class HttpServer {
+ public:
+  // Answers one request. May be called later, from the loop thread, at most once; calling it after the connection or
+  // the server is gone does nothing.
+  using Responder = std::function<void(HttpResponse)>;
+  using Handler = std::function<void(const HttpRequest&, Responder)>;
+
+  // `io` must outlive this object. The handler runs inside the loop's turn and must not block.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(Io* io, const Address& address, Handler handler);
+  virtual ~HttpServer() = default;
+  virtual Address address() const = 0;
+
+ protected:
+  HttpServer() = default;
+};
+
+}  // namespace crossfade

@@ -1,0 +1,213 @@
+#include "proxy/keeper.h"
+
+#include <utility>
+
+#include "fmt/format.h"
+#include "spdlog/spdlog.h"
+
+namespace crossfade {
+
+Keeper::Keeper(Io* io, const Config& config, StateFile* file, DirtySet* dirty, const Counters* counters)
+    : io_(io), config_(config), file_(file), dirty_(dirty), counters_(counters) {
+  migration_.routing = config.routing;
+}
+
+absl::Status Keeper::Load() {
+  auto loaded = file_->Load();
+  if (!loaded.ok()) return loaded.status();
+  if (!loaded->has_value()) return Save(false);
+  SavedState& state = **loaded;
+  const std::string old_address = config_.backend(Side::kOld).address.ToString();
+  const std::string new_address = config_.backend(Side::kNew).address.ToString();
+  if (state.addresses[0] != old_address || state.addresses[1] != new_address) {
+    if (!state.migration.flips.empty()) {
+      return absl::FailedPreconditionError(fmt::format(
+          "the state directory {} belongs to old={} new={}, with {} as primary after {} flips; this run names old={} new={}. "
+          "Name another directory with --state DIR, or, if the stores only moved, edit the addresses in its state.json",
+          file_->directory(), state.addresses[0], state.addresses[1], SideName(state.migration.primary()),
+          state.migration.flips.size(), old_address, new_address));
+    }
+    spdlog::warn("event=state_ignored directory={} reason=\"other stores, never flipped\" old={} new={}", file_->directory(),
+                 state.addresses[0], state.addresses[1]);
+    return Save(false);
+  }
+  fresh_ = false;
+  migration_ = std::move(state.migration);
+  identities_[0] = state.identities[0];
+  identities_[1] = state.identities[1];
+  spdlog::info("event=state_loaded directory={} primary={} epoch={} synced={} clean={}", file_->directory(),
+               SideName(migration_.primary()), migration_.epoch, Name(migration_.synced), state.clean);
+  if (!state.clean && (migration_.synced == Synced::kYes || migration_.cold)) {
+    // What was in flight when the last run ended is unknown, and so are the keys that were dirty then.
+    dirty_->MarkEverything(0);
+    Unsync("the last run did not end in an orderly way: everything is copied again");
+  }
+  return Save(false);
+}
+
+absl::Status Keeper::Save(bool clean) {
+  SavedState state;
+  state.addresses[0] = config_.backend(Side::kOld).address.ToString();
+  state.addresses[1] = config_.backend(Side::kNew).address.ToString();
+  state.migration = migration_;
+  state.identities[0] = identities_[0];
+  state.identities[1] = identities_[1];
+  state.clean = clean;
+  return file_->Save(state);
+}
+
+void Keeper::SaveOrLog() {
+  if (const absl::Status saved = Save(false); !saved.ok()) {
+    spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
+  }
+}
+
+void Keeper::Unsync(const std::string& why) {
+  if (migration_.synced != Synced::kNo) spdlog::warn("event=unsynced reason=\"{}\"", why);
+  migration_.synced = Synced::kNo;
+  migration_.unsynced_why = why;
+}
+
+void Keeper::OnSeen(Side side, const ServerInfo& info, uint64_t order) {
+  const int index = static_cast<int>(side);
+  const ServerInfo known = identities_[index];
+  const bool same = known.product.empty() || SameProcess(known, info);
+  identities_[index] = info;
+  if (!first_seen_[index]) {
+    first_seen_[index] = true;
+    first_keys_[index] = info.keys;
+  }
+  if (!same && side == migration_.secondary()) {
+    dirty_->MarkEverything(order);
+    Unsync(fmt::format("the secondary ({}) came back as another process and may have lost data: everything is copied again",
+                       SideName(side)));
+  } else if (!same && (migration_.synced != Synced::kNo || counters_->writes_total > 0)) {
+    migration_.distrust = fmt::format(
+        "the primary ({}) came back as another process and may have lost data; it holds {} keys now. Sweeps and repairs are "
+        "stopped so that the copy on the secondary ({}) stays. If the primary is right: crossfade resync. If the secondary "
+        "is: crossfade flip {} --force",
+        SideName(side), info.keys, SideName(OtherSide(side)), SideName(OtherSide(side)));
+    spdlog::error("event=primary_distrusted reason=\"{}\"", migration_.distrust);
+    Unsync("the primary may have lost data");
+  }
+  if (fresh_ && first_seen_[0] && first_seen_[1]) DecideFirstSync();
+  SaveOrLog();
+}
+
+// At the very first start: two empty stores agree, anything else has yet to be copied.
+void Keeper::DecideFirstSync() {
+  fresh_ = false;
+  if (migration_.synced != Synced::kNo || !migration_.distrust.empty() || dirty_->everything()) return;
+  const int64_t primary_keys = first_keys_[static_cast<int>(migration_.primary())];
+  const int64_t secondary_keys = first_keys_[static_cast<int>(migration_.secondary())];
+  if (primary_keys == 0 && secondary_keys == 0 && migration_.routing.secondary != SecondaryMode::kOff) {
+    migration_.synced = Synced::kYes;
+    migration_.unsynced_why.clear();
+  } else {
+    migration_.unsynced_why =
+        fmt::format("at the first start {} held {} keys and {} {}; a backfill makes them equal", SideName(migration_.primary()),
+                    primary_keys, SideName(migration_.secondary()), secondary_keys);
+  }
+  spdlog::info("event=first_sight synced={} primary_keys={} secondary_keys={}", Name(migration_.synced), primary_keys,
+               secondary_keys);
+}
+
+absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
+  const Migration before = migration_;
+  RoutingConfig& routing = migration_.routing;
+  if (change.cold) migration_.cold = *change.cold;
+  if (change.compare) routing.compare = *change.compare;
+  if (change.ack) routing.ack = *change.ack;
+  if (change.split) routing.split = *change.split;
+  if (change.on_miss) routing.on_miss = *change.on_miss;
+  if (change.secondary) routing.secondary = *change.secondary;
+  if (change.reads_new) {
+    // What counts is the secondary's share: reads on the primary need nobody's leave.
+    const bool more = migration_.secondary() == Side::kNew ? *change.reads_new > routing.reads_new
+                                                           : *change.reads_new < routing.reads_new;
+    routing.reads_new = *change.reads_new;
+    if (more) {
+      const bool tolerant = migration_.cold || routing.on_miss == OnMiss::kPrimary;
+      if (const std::string why = migration_.WhyNotReadable(tolerant); !why.empty()) {
+        migration_ = before;
+        return absl::FailedPreconditionError("reads can't be shifted: " + why);
+      }
+    }
+  }
+  const bool turned_off = routing.secondary == SecondaryMode::kOff && before.routing.secondary != SecondaryMode::kOff;
+  if (turned_off) Unsync("the secondary was off: what was written meanwhile is missing there");
+  if (const absl::Status saved = Save(false); !saved.ok()) {
+    migration_ = before;
+    return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
+  }
+  if (turned_off) dirty_->MarkEverything(order);
+  spdlog::info("event=routing reads_new={} compare={} ack={} secondary={} split={} on_miss={} cold={}", routing.reads_new,
+               routing.compare, Name(routing.ack), Name(routing.secondary), Name(routing.split), Name(routing.on_miss),
+               migration_.cold);
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::Resync(uint64_t order) {
+  if (migration_.distrust.empty()) {
+    return absl::FailedPreconditionError("nothing to decide: the primary has not lost its memory");
+  }
+  const Migration before = migration_;
+  migration_.distrust.clear();
+  Unsync("resync: everything is copied from the primary");
+  if (const absl::Status saved = Save(false); !saved.ok()) {
+    migration_ = before;
+    return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
+  }
+  dirty_->MarkEverything(order);
+  spdlog::warn("event=resync primary={}", SideName(migration_.primary()));
+  return absl::OkStatus();
+}
+
+absl::Status Keeper::Flip(Side to, double pause_ms, bool forced, uint64_t order) {
+  const Migration before = migration_;
+  migration_.routing.primary = to;
+  ++migration_.epoch;
+  migration_.flips.push_back({io_->clock()->WallMs(), to, pause_ms, forced});
+  const bool equal = migration_.distrust.empty() && dirty_->clean() && migration_.synced == Synced::kYes;
+  migration_.distrust.clear();
+  if (forced && !equal) {
+    Unsync(fmt::format("{} was made primary by force: everything is copied to {}", SideName(to), SideName(OtherSide(to))));
+  }
+  if (const absl::Status saved = Save(false); !saved.ok()) {
+    migration_ = before;
+    return absl::InternalError("not flipped, because it could not be saved: " + std::string(saved.message()));
+  }
+  if (forced && !equal) dirty_->MarkEverything(order);
+  spdlog::warn("event=flipped primary={} epoch={} forced={}", SideName(to), migration_.epoch, forced);
+  return absl::OkStatus();
+}
+
+void Keeper::SetLastPause(double pause_ms) {
+  if (!migration_.flips.empty()) migration_.flips.back().pause_ms = pause_ms;
+}
+
+void Keeper::SweepStarted() {
+  was_synced_before_sweep_ = migration_.synced == Synced::kYes;
+  migration_.synced = Synced::kCopying;
+}
+
+void Keeper::SweepEnded(bool finished, const std::string& why) {
+  const bool complete = finished && !dirty_->everything();
+  if (complete || (was_synced_before_sweep_ && !dirty_->everything())) {
+    migration_.synced = Synced::kYes;
+    migration_.unsynced_why.clear();
+  } else {
+    migration_.synced = Synced::kNo;
+    migration_.unsynced_why = finished ? "keys were lost track of while everything was copied" : why;
+  }
+  spdlog::info("event=sweep_ended finished={} synced={} reason=\"{}\"", finished, Name(migration_.synced), why);
+  SaveOrLog();
+}
+
+void Keeper::NoticeOverflow() {
+  if (!dirty_->everything() || migration_.synced != Synced::kYes) return;
+  Unsync("more keys became dirty than can be remembered: everything is copied again");
+  SaveOrLog();
+}
+
+}  // namespace crossfade

@@ -1,0 +1,77 @@
+// Keeps the Migration: the only place that changes it. Every change has its reason in the log and is saved before it is
+// acted upon. Learns from the lane who the backends are, and decides from that whether the stores may be trusted
+// (DESIGN.md, sections 4 and 7): a secondary that lost its memory is copied anew, a primary that did is not believed.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "conf/config.h"
+#include "proxy/io.h"
+#include "proxy/server_info.h"
+#include "proxy/state_file.h"
+#include "routing/dirty_set.h"
+#include "routing/migration.h"
+
+namespace crossfade {
+
+// What PATCH /api/v1/routing may change.
+struct RoutingChange {
+  std::optional<double> reads_new, compare;
+  std::optional<AckMode> ack;
+  std::optional<SecondaryMode> secondary;
+  std::optional<SplitMode> split;
+  std::optional<OnMiss> on_miss;
+  std::optional<bool> cold;
+};
+
+class Keeper {
+ public:
+  // All must outlive this object; `dirty` and `counters` are the lane's.
+  Keeper(Io* io, const Config& config, StateFile* file, DirtySet* dirty, const Counters* counters);
+
+  // Reads the state file. FailedPrecondition when it belongs to another pair of stores.
+  absl::Status Load();
+
+  const Migration& migration() const { return migration_; }
+  Migration* mutable_migration_for_lane() { return &migration_; }
+
+  // A backend was reached. `order` is the lane's next slot.
+  void OnSeen(Side side, const ServerInfo& info, uint64_t order);
+  // All or nothing. FailedPrecondition: refused for a reason that an operator can act on. Internal: not saved.
+  absl::Status Change(const RoutingChange& change, uint64_t order);
+  // The primary is right, whatever it lost. FailedPrecondition when there is nothing to decide.
+  absl::Status Resync(uint64_t order);
+
+  // The roles swap. The lane must be drained, or abandoned. On an error nothing has changed.
+  absl::Status Flip(Side to, double pause_ms, bool forced, uint64_t order);
+  void SetLastPause(double pause_ms);
+
+  void SweepStarted();
+  void SweepEnded(bool finished, const std::string& why);
+  // "Everything is dirty" has come over us since the last look.
+  void NoticeOverflow();
+  // Saves, saying whether a restart may believe that the stores agree.
+  absl::Status Save(bool clean);
+
+ private:
+  void Unsync(const std::string& why);
+  void SaveOrLog();
+  void DecideFirstSync();
+
+  Io* io_;
+  const Config& config_;
+  StateFile* file_;
+  DirtySet* dirty_;
+  const Counters* counters_;
+  Migration migration_;
+  ServerInfo identities_[2];
+  bool fresh_ = true;              // no state file: whether the stores were empty decides
+  bool first_seen_[2] = {false, false};
+  int64_t first_keys_[2] = {0, 0};
+  bool was_synced_before_sweep_ = false;
+};
+
+}  // namespace crossfade

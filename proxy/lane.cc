@@ -1,0 +1,224 @@
+#include "proxy/lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fmt/format.h"
+#include "protocol/check.h"
+#include "protocol/reply.h"
+#include "protocol/resp_writer.h"
+
+namespace crossfade {
+
+namespace {
+constexpr int64_t kDeadlineStepMs = 10;
+}
+
+Lane::Lane(Io* io, const Config& config, const Migration* migration, DirtySet* dirty, ExpiryWatch* expiry,
+           Counters* counters, Owner* owner)
+    : io_(io),
+      config_(config),
+      migration_(migration),
+      dirty_(dirty),
+      expiry_(expiry),
+      counters_(counters),
+      owner_(owner),
+      old_(io, Side::kOld, config.backend(Side::kOld), &config.timeouts, this),
+      new_(io, Side::kNew, config.backend(Side::kNew), &config.timeouts, this) {
+  deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
+  wall_minus_clock_us_ = io_->clock()->WallMs() * 1000 - io_->clock()->NowUs();
+}
+
+Lane::~Lane() = default;
+
+void Lane::Start() {
+  old_.Start();
+  new_.Start();
+}
+
+void Lane::Tick() {
+  const int64_t now_us = io_->clock()->NowUs();
+  const int64_t wall_ms = io_->clock()->WallMs();
+  wall_minus_clock_us_ = wall_ms * 1000 - now_us;
+  if (shedding_ && secondary().idle()) shedding_ = false;
+  old_.Tick(now_us, wall_ms);
+  new_.Tick(now_us, wall_ms);
+}
+
+int64_t Lane::lag_us() const {
+  return lag_slots_ == 0 ? 0 : secondary().OldestOwedUs(io_->clock()->NowUs());
+}
+
+Slot* Lane::NewSlot(Slot::Kind kind, ReplyTo to, int db, int protocol) {
+  Slot* slot = pool_.Take();
+  slot->kind = kind;
+  slot->to = to;
+  slot->db = db;
+  slot->protocol = static_cast<uint8_t>(protocol);
+  slot->order = next_order_++;
+  slot->sent_us = io_->clock()->NowUs();
+  return slot;
+}
+
+void Lane::ReleaseIfOver(Slot* slot) {
+  const auto over = [](Half half) { return half == Half::kNone || half == Half::kDone; };
+  if (!over(slot->primary) || !over(slot->secondary)) return;
+  if (slot->kind == Slot::Kind::kQuestion) {
+    // The slot is free before its owner hears of it: what it does then may end what we stand on.
+    const auto done = std::move(slot->question_done);
+    const Answers answers = std::move(slot->answers);
+    slot->order = 0;
+    pool_.Free(slot);
+    done(answers);
+  } else {
+    slot->order = 0;
+    pool_.Free(slot);
+  }
+  if (drained()) owner_->OnDrained();
+}
+
+void Lane::Answer(Slot* slot, std::string_view reply) {
+  if (slot->to.client == 0) return;
+  const ReplyTo to = std::exchange(slot->to, ReplyTo());
+  owner_->OnAnswer(to, reply);
+}
+
+void Lane::AnswerError(ReplyTo to, const std::string& text) {
+  if (to.client == 0) return;
+  std::string reply;
+  AppendError(&reply, text);
+  owner_->OnAnswer(to, reply);
+}
+
+std::string Lane::PrimaryUnreachable() const {
+  const Upstream& upstream = primary().upstream();
+  return fmt::format("ERR crossfade: the primary ({}, {}) is {}: {}", SideName(migration_->primary()),
+                     upstream.address().ToString(), upstream.StateWord(),
+                     upstream.last_error().empty() ? "not connected yet" : upstream.last_error());
+}
+
+void Lane::MarkDirty(const Slot& slot, DirtyCause cause) {
+  if (migration_->routing.secondary == SecondaryMode::kOff) return;  // nothing is claimed: not synced
+  bool everything = false;
+  const auto mark = [&](const CommandRow& row, RequestView request, const KeyIndices& keys) {
+    for (uint32_t key : keys) dirty_->Mark(slot.db, request.arg(key), cause, slot.order);
+    everything = everything || (keys.empty() && row.route == Route::kWrite);  // FLUSHALL
+    if (row.name == "copy" || row.name == "move") {
+      // The other database's key isn't among the keys of the request.
+      for (size_t i = 2; i < request.argc(); ++i) {
+        const auto db = ParseInt64(request.arg(i));
+        const bool names_db = row.name == "move" ? i == 2 : EqualsIgnoreCase(request.arg(i - 1), "DB");
+        if (names_db && db) dirty_->Mark(static_cast<int>(*db), request.arg(row.name == "move" ? 1 : 2), cause, slot.order);
+      }
+    }
+  };
+  if (slot.kind == Slot::Kind::kTransaction) {
+    for (const QueuedCommand& command : slot.transaction) {
+      if (command.row->route != Route::kWrite) continue;
+      mark(*command.row, command.request.view(), FindKeys(*command.row, command.request.view()));
+    }
+  } else if (slot.kind == Slot::Kind::kWrite) {
+    mark(*slot.row, slot.request.view(), slot.keys);
+  }
+  if (everything) dirty_->MarkEverything(slot.order);
+  owner_->OnDirty();
+}
+
+WriteTimes Lane::TimesOf(const Slot& slot) const {
+  WriteTimes times;
+  times.sent_ms = WallOf(slot.sent_us);
+  times.read_ms = WallOf(primary().last_read_us());
+  times.primary_offset_ms = primary().clock().offset_ms;
+  times.secondary_offset_ms = secondary().clock().offset_ms;
+  times.uncertainty_ms = 3 + primary().clock().uncertainty_ms + secondary().clock().uncertainty_ms;
+  return times;
+}
+
+// --- Links ---------------------------------------------------------------------------------------------------------
+
+void Lane::OnLinkReply(Side side, const Owed& owed, std::string_view reply) {
+  if (side == migration_->primary()) {
+    OnPrimaryReply(owed.slot, owed, reply);
+  } else {
+    OnSecondaryReply(owed.slot, owed, reply);
+  }
+}
+
+void Lane::OnLinkUp(Side side) {
+  if (side == migration_->secondary()) shedding_ = false;
+  owner_->OnLinkUp(side);
+  if (side == migration_->primary()) RetryReads();
+}
+
+// The slots among what a broken connection owed, each once, in order.
+std::vector<Slot*> Lane::TakeOwedSlots(Link* link) {
+  std::vector<Slot*> slots;
+  Owed owed;
+  while (link->TakeOwed(&owed)) {
+    if (owed.slot != nullptr && (slots.empty() || slots.back() != owed.slot)) slots.push_back(owed.slot);
+  }
+  return slots;
+}
+
+void Lane::OnLinkDown(Side side, const absl::Status& why) {
+  const std::vector<Slot*> slots = TakeOwedSlots(&link(side));
+  if (side == migration_->primary()) {
+    for (Slot* slot : slots) PrimaryBroke(slot, why);
+    Pump();
+  } else {
+    for (Slot* slot : slots) SecondaryBroke(slot, DirtyCause::kUnknownOutcome);
+    DropBacklog();
+    shedding_ = false;
+  }
+  owner_->OnLinkDown(side, why);
+}
+
+void Lane::OnLinkUnreachable(Side side, const absl::Status& why) {
+  if (side == migration_->primary()) FailRetries(PrimaryUnreachable());
+  owner_->OnLinkDown(side, why);
+}
+
+void Lane::Abandon(const absl::Status& why) {
+  for (Side side : {migration_->secondary(), migration_->primary()}) {
+    if (link(side).up()) link(side).Cut(why);
+  }
+  DropBacklog();
+  FailRetries(PrimaryUnreachable());
+}
+
+// --- Deadlines -----------------------------------------------------------------------------------------------------
+
+void Lane::SetDeadline(Slot* slot, int64_t delay_ms) {
+  auto& deadlines = slot->wait_for_both ? ack_deadlines_ : read_deadlines_;
+  deadlines.push_back({slot, slot->order, io_->clock()->NowUs() + delay_ms * 1000});
+  if (deadline_timer_on_) return;
+  deadline_timer_on_ = true;
+  deadline_timer_->Start(kDeadlineStepMs, kDeadlineStepMs);
+}
+
+void Lane::CheckDeadlines() {
+  const int64_t now_us = io_->clock()->NowUs();
+  const auto waits = [](const Deadline& deadline) {
+    return deadline.slot->order == deadline.order && deadline.slot->to.client != 0;
+  };
+  while (!read_deadlines_.empty() && (read_deadlines_.front().at_us <= now_us || !waits(read_deadlines_.front()))) {
+    const Deadline deadline = read_deadlines_.front();
+    read_deadlines_.pop_front();
+    if (waits(deadline)) AskPrimaryInstead(deadline.slot, false);
+  }
+  while (!ack_deadlines_.empty() && (ack_deadlines_.front().at_us <= now_us || !waits(ack_deadlines_.front()))) {
+    const Deadline deadline = ack_deadlines_.front();
+    ack_deadlines_.pop_front();
+    if (!waits(deadline)) continue;
+    ++counters_->acks_failed;
+    MarkDirty(*deadline.slot, DirtyCause::kUnknownOutcome);
+    AnswerError(std::exchange(deadline.slot->to, ReplyTo()),
+                "ERR crossfade: applied on the primary, but the secondary has not confirmed it in time (ack = \"both\")");
+  }
+  if (read_deadlines_.empty() && ack_deadlines_.empty()) {
+    deadline_timer_->Stop();
+    deadline_timer_on_ = false;
+  }
+}
+
+}  // namespace crossfade

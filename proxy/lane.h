@@ -1,0 +1,199 @@
+// The ordered pair of connections that every command goes through: the primary's stream, and the secondary's, which is
+// the primary's stream again: only what the primary accepted, in its order, as effects (DESIGN.md, section 4).
+//
+// A slot takes its place on both sides in the same moment. The primary's half is sent at once. The secondary's half is
+// pending until the primary has answered; then it becomes bytes, or nothing. The secondary's queue sends its ready
+// prefix. So whatever travels the lane (a copy, a comparison, a question) sees both stores at one logical instant.
+//
+// What the lane can't carry to the secondary makes its keys dirty, in the same moment (I2). Nothing that happens to the
+// secondary delays the primary's half (I3). Owned by Proxy; runs on the loop thread; calls its Owner, never waits.
+//
+// The code is in four files: lane.cc (links, slots, the end of a slot), lane_submit.cc (taking a place),
+// lane_primary.cc (what the primary answered), lane_secondary.cc (the secondary's queue and answers).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "conf/config.h"
+#include "protocol/ring.h"
+#include "proxy/io.h"
+#include "proxy/link.h"
+#include "proxy/slot.h"
+#include "routing/dirty_set.h"
+#include "routing/expiry_watch.h"
+#include "routing/migration.h"
+#include "routing/plan.h"
+#include "routing/read_splitter.h"
+
+namespace crossfade {
+
+// The proxy's own commands, asked of one side or of both at one logical instant.
+struct Question {
+  std::string commands;  // RESP, one after another
+  int count = 0;         // how many
+  int db = 0;
+  int protocol = 2;
+  bool ask_primary = false;
+  bool ask_secondary = false;
+  std::function<void(const Answers&)> done;  // exactly once; may submit again
+};
+
+class Lane : private Link::Owner {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // A reply for a client. A second one for the same request (a read asked of both sides) must be ignored.
+    virtual void OnAnswer(ReplyTo to, std::string_view reply) = 0;
+    // The outcome of a client's write is unknown: it gets what it is owed already, and is disconnected.
+    virtual void OnClientBroken(uint64_t client) = 0;
+    // A compared read answered differently, on clean keys. `slot` is valid during the call.
+    virtual void OnDifference(const Slot& slot) = 0;
+    virtual void OnLinkUp(Side side) = 0;
+    virtual void OnLinkDown(Side side, const absl::Status& why) = 0;
+    // Keys have become dirty, or the lane has become empty.
+    virtual void OnDirty() = 0;
+    virtual void OnDrained() = 0;
+  };
+
+  // Everything must outlive the lane.
+  Lane(Io* io, const Config& config, const Migration* migration, DirtySet* dirty, ExpiryWatch* expiry,
+       Counters* counters, Owner* owner);
+  ~Lane() override;
+
+  void Start();
+
+  // Takes a place for a client's command. `choice` says which side answers a read. REQUIRES: plan.act is kRead, kWrite
+  // or kBoth. Answers an error at once when the primary can't be reached.
+  void Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice);
+  // EXEC: the queued commands as one block.
+  void SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol);
+  // Copies one key from the primary to the secondary. `done(true)` once the secondary has it; the dirty set has been
+  // told. REQUIRES: CanCopy().
+  void SubmitCopy(const DirtySet::Key& key, std::function<void(bool copied)> done);
+  void Ask(Question question);
+
+  // Both sides are up, the secondary keeps up, and following is on.
+  bool CanCopy() const;
+  // No slot is in flight on either side.
+  bool drained() const { return pool_.in_use() == 0; }
+  uint64_t next_order() const { return next_order_; }
+
+  // A forced flip can't wait: everything in flight ends now as if both connections had broken.
+  void Abandon(const absl::Status& why);
+
+  Link& link(Side side) { return side == Side::kOld ? old_ : new_; }
+  const Link& link(Side side) const { return side == Side::kOld ? old_ : new_; }
+  Link& primary() { return link(migration_->primary()); }
+  Link& secondary() { return link(migration_->secondary()); }
+  const Link& primary() const { return link(migration_->primary()); }
+  const Link& secondary() const { return link(migration_->secondary()); }
+
+  // What the secondary still has to apply.
+  size_t lag_slots() const { return lag_slots_; }
+  size_t lag_bytes() const { return backlog_bytes_; }
+  int64_t lag_us() const;
+  bool shedding() const { return shedding_; }
+  size_t slots_in_use() const { return pool_.in_use(); }
+
+  // Every second: the backends' clocks, and connections that have fallen silent.
+  void Tick();
+  void RotateLatencies() {
+    old_.latency().Rotate();
+    new_.latency().Rotate();
+  }
+
+ private:
+  friend class LaneTestPeer;
+
+  // lane.cc
+  void OnLinkUp(Side side) override;
+  void OnLinkDown(Side side, const absl::Status& why) override;
+  void OnLinkUnreachable(Side side, const absl::Status& why) override;
+  void OnLinkReply(Side side, const Owed& owed, std::string_view reply) override;
+  std::vector<Slot*> TakeOwedSlots(Link* link);
+  Slot* NewSlot(Slot::Kind kind, ReplyTo to, int db, int protocol);
+  void ReleaseIfOver(Slot* slot);
+  void Answer(Slot* slot, std::string_view reply);
+  void AnswerError(ReplyTo to, const std::string& text);
+  std::string PrimaryUnreachable() const;
+  void MarkDirty(const Slot& slot, DirtyCause cause);
+  void CheckDeadlines();
+  int64_t WallOf(int64_t us) const { return (us + wall_minus_clock_us_) / 1000; }
+  WriteTimes TimesOf(const Slot& slot) const;
+
+  // lane_submit.cc
+  bool SecondaryCanFollow(int db) const;
+  bool Readable(const Slot& slot) const;
+  void SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice);
+  void SendToPrimary(Slot* slot);
+  void SendTransaction(Slot* slot);
+  void ReserveFollow(Slot* slot);
+  void SetDeadline(Slot* slot, int64_t delay_ms);
+
+  // lane_primary.cc
+  void OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply);
+  void PrimaryAnswered(Slot* slot);
+  void ReadAnswered(Slot* slot);
+  void WriteAccepted(Slot* slot);
+  void RewriteTransaction(Slot* slot);
+  void CopyAnswered(Slot* slot);
+  void PrimaryBroke(Slot* slot, const absl::Status& why);
+  void RetryReads();
+  void FailRetries(const std::string& error);
+
+  // lane_secondary.cc
+  void Enqueue(Slot* slot, Half half);
+  void Pump();
+  void SendFollow(Slot* slot);
+  void SkipFollow(Slot* slot);
+  void OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply);
+  void CheckFollow(Slot* slot, std::string_view reply);
+  void CheckBlock(Slot* slot, std::string_view reply);
+  void SecondaryAnswered(Slot* slot);
+  void ShiftedReadAnswered(Slot* slot);
+  void FollowAnswered(Slot* slot);
+  void ApplyExpiries(const Slot& slot);
+  bool NearExpiry(const Slot& slot) const;
+  void CompareIfBoth(Slot* slot);
+  void AskPrimaryInstead(Slot* slot, bool warm);
+  void SecondaryBroke(Slot* slot, DirtyCause cause);
+  void Discharge(Slot* slot);
+  void DropBacklog();
+
+  Io* io_;
+  const Config& config_;
+  const Migration* migration_;
+  DirtySet* dirty_;
+  ExpiryWatch* expiry_;
+  Counters* counters_;
+  Owner* owner_;
+
+  SlotPool pool_;
+  Link old_, new_;
+  uint64_t next_order_ = 1;
+  Ring<Slot*> queue_{64};           // the secondary's turns that have not been sent
+  std::vector<Slot*> retries_;      // reads that the primary must be asked again
+  size_t backlog_bytes_ = 0;        // of slots whose secondary half isn't over
+  size_t lag_slots_ = 0;
+  bool shedding_ = false;           // the backlog was dropped: nothing follows until the secondary has answered all
+  bool pumping_ = false;
+  int64_t wall_minus_clock_us_ = 0;
+  std::string scratch_;
+
+  // Reads and acks that wait for the secondary, oldest first; all of one kind wait equally long.
+  struct Deadline {
+    Slot* slot;
+    uint64_t order;  // the slot may have been recycled
+    int64_t at_us;
+  };
+  std::deque<Deadline> read_deadlines_, ack_deadlines_;
+  std::unique_ptr<Timer> deadline_timer_;
+  bool deadline_timer_on_ = false;
+};
+
+}  // namespace crossfade

@@ -1,0 +1,191 @@
+// What the primary answered: the client's reply, and what becomes of the secondary's turn.
+#include <utility>
+
+#include "protocol/reply.h"
+#include "protocol/resp_writer.h"
+#include "proxy/lane.h"
+
+namespace crossfade {
+
+void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) {
+  --slot->primary_left;
+  if (slot->kind == Slot::Kind::kQuestion) {
+    slot->answers.primary.emplace_back(reply);
+  } else if (owed.what == Owed::What::kCompanion) {
+    slot->companions.emplace_back(reply);
+  } else if (owed.what == Owed::What::kMain) {
+    switch (slot->kind) {
+      case Slot::Kind::kRead:
+        if (!slot->shifted) {
+          ++counters_->reads[static_cast<int>(migration_->primary())];
+          Answer(slot, reply);
+        }
+        if (slot->compare || slot->warm) slot->primary_reply = reply;
+        break;
+      case Slot::Kind::kWrite:
+      case Slot::Kind::kTransaction:
+        slot->primary_reply = reply;
+        if (!slot->wait_for_both || IsErrorReply(reply)) Answer(slot, reply);
+        break;
+      case Slot::Kind::kCopy: slot->primary_reply = reply; break;
+      case Slot::Kind::kQuestion: break;
+    }
+  }
+  if (slot->primary_left == 0) PrimaryAnswered(slot);
+}
+
+void Lane::PrimaryAnswered(Slot* slot) {
+  slot->primary = Half::kDone;
+  switch (slot->kind) {
+    case Slot::Kind::kRead: return ReadAnswered(slot);
+    case Slot::Kind::kCopy: return CopyAnswered(slot);
+    case Slot::Kind::kQuestion: return ReleaseIfOver(slot);
+    case Slot::Kind::kWrite:
+    case Slot::Kind::kTransaction: break;
+  }
+  if (IsErrorReply(slot->primary_reply)) {
+    // Nothing follows what the primary refused.
+    SkipFollow(slot);
+  } else {
+    WriteAccepted(slot);
+  }
+  ReleaseIfOver(slot);
+}
+
+void Lane::ReadAnswered(Slot* slot) {
+  if (slot->warm && !IsNullReply(slot->primary_reply) && !IsErrorReply(slot->primary_reply)) {
+    const RequestView request = slot->request.view();
+    for (uint32_t key : slot->keys) dirty_->Mark(slot->db, request.arg(key), DirtyCause::kMiss, slot->order);
+    owner_->OnDirty();
+  }
+  CompareIfBoth(slot);
+  ReleaseIfOver(slot);
+}
+
+void Lane::WriteAccepted(Slot* slot) {
+  if (!slot->no_follow) ++counters_->writes_total;
+  if (slot->kind == Slot::Kind::kTransaction) {
+    RewriteTransaction(slot);
+  } else if (slot->row->route == Route::kBoth) {
+    slot->follow.bytes = slot->request.view().bytes();
+    slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
+  } else {
+    Rewrite({*slot->row, slot->request.view(), slot->primary_reply, slot->companions, TimesOf(*slot)}, &slot->follow);
+  }
+  if (slot->follow.unknown) MarkDirty(*slot, DirtyCause::kEffectUnknown);
+  const bool nothing = slot->follow.empty();
+  if (slot->secondary == Half::kPending && !nothing) {
+    if (slot->wait_for_both) SetDeadline(slot, config_.timeouts.ack_ms);
+    slot->secondary = Half::kReady;
+    Pump();
+    return;
+  }
+  if (nothing && !slot->no_follow && slot->secondary == Half::kPending) ++counters_->writes_followed;
+  if (!nothing && !slot->no_follow) {
+    ++counters_->writes_not_followed;
+    MarkDirty(*slot, slot->missed);
+  }
+  SkipFollow(slot);
+  if (!slot->wait_for_both) return;
+  if (nothing || !migration_->following()) return Answer(slot, slot->primary_reply);
+  ++counters_->acks_failed;
+  AnswerError(std::exchange(slot->to, ReplyTo()),
+              "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
+}
+
+// EXEC's reply, element by element: each effect as if its command had come alone, inside one MULTI for the secondary.
+void Lane::RewriteTransaction(Slot* slot) {
+  const Reply reply = ParseReply(slot->primary_reply);
+  if (reply.is_null() || reply.items.size() != slot->transaction.size()) return;  // nil: a watched key had changed
+  Follow& block = slot->follow;
+  for (size_t i = 0; i < reply.items.size(); ++i) {
+    AppendReply(&slot->element_replies.emplace_back(), reply.items[i]);
+    const QueuedCommand& command = slot->transaction[i];
+    if (reply.items[i].is_error() || command.row->route != Route::kWrite) continue;
+    const RequestView request = command.request.view();
+    // What only a companion could tell (a trim's result, a copy) isn't asked inside a block: those keys are copied.
+    if (CompanionOf(*command.row, request) != Companion::kNone) {
+      for (uint32_t key : FindKeys(*command.row, request)) {
+        dirty_->Mark(slot->db, request.arg(key), DirtyCause::kEffectUnknown, slot->order);
+      }
+      owner_->OnDirty();
+      continue;
+    }
+    Rewrite({*command.row, request, slot->element_replies.back(), {}, TimesOf(*slot)}, &block);
+    slot->element_of.resize(block.expectations.size(), static_cast<int>(i));
+  }
+  if (block.expectations.size() < 2) return;
+  std::string wrapped;
+  AppendCommand(&wrapped, {"MULTI"});
+  wrapped += block.bytes;
+  AppendCommand(&wrapped, {"EXEC"});
+  block.bytes = std::move(wrapped);
+}
+
+void Lane::CopyAnswered(Slot* slot) {
+  RewriteCopy(slot->copy_key.name, slot->companions.empty() ? "" : std::string_view(slot->companions[0]),
+              slot->primary_reply, TimesOf(*slot), &slot->follow);
+  if (slot->secondary != Half::kPending || slot->follow.unknown) {
+    SkipFollow(slot);
+    if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(false);
+  } else {
+    slot->secondary = Half::kReady;
+    Pump();
+  }
+  ReleaseIfOver(slot);
+}
+
+// The primary's connection is gone before it had answered this slot.
+void Lane::PrimaryBroke(Slot* slot, const absl::Status& why) {
+  slot->primary = Half::kDone;
+  switch (slot->kind) {
+    case Slot::Kind::kRead:
+      slot->compare = false;
+      if (slot->to.client != 0 && !slot->shifted) {
+        if (slot->retried) {
+          AnswerError(std::exchange(slot->to, ReplyTo()), PrimaryUnreachable());
+        } else {
+          slot->retried = true;
+          slot->primary = Half::kPending;
+          retries_.push_back(slot);
+        }
+      }
+      break;
+    case Slot::Kind::kWrite:
+    case Slot::Kind::kTransaction: {
+      // It may have run, or not. A client that has its reply already lost only what stood beside it.
+      ++counters_->unknown_outcomes;
+      MarkDirty(*slot, DirtyCause::kUnknownOutcome);
+      SkipFollow(slot);
+      const ReplyTo to = std::exchange(slot->to, ReplyTo());
+      if (to.client != 0) owner_->OnClientBroken(to.client);
+      break;
+    }
+    case Slot::Kind::kCopy:
+      SkipFollow(slot);
+      if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(false);
+      break;
+    case Slot::Kind::kQuestion: slot->answers.status = why; break;
+  }
+  ReleaseIfOver(slot);
+}
+
+void Lane::RetryReads() {
+  const std::vector<Slot*> slots = std::exchange(retries_, {});
+  for (Slot* slot : slots) {
+    ++counters_->reads_retried;
+    slot->sent_us = io_->clock()->NowUs();
+    SendToPrimary(slot);
+  }
+}
+
+void Lane::FailRetries(const std::string& error) {
+  const std::vector<Slot*> slots = std::exchange(retries_, {});
+  for (Slot* slot : slots) {
+    slot->primary = Half::kDone;
+    AnswerError(std::exchange(slot->to, ReplyTo()), error);
+    ReleaseIfOver(slot);
+  }
+}
+
+}  // namespace crossfade

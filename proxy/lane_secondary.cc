@@ -1,0 +1,317 @@
+// The secondary's queue and what it answers: whether it agrees, and what becomes of a key when it doesn't.
+#include <algorithm>
+#include <utility>
+
+#include "protocol/reply.h"
+#include "proxy/lane.h"
+#include "routing/comparer.h"
+#include "routing/follow_check.h"
+
+namespace crossfade {
+
+namespace {
+constexpr int64_t kCompareToleranceMs = 100;
+}
+
+// Takes a turn on the secondary, and charges it to the backlog.
+void Lane::Enqueue(Slot* slot, Half half) {
+  slot->secondary = half;
+  queue_.Push() = slot;
+  slot->charged_bytes = sizeof(Slot) + slot->request.capacity_bytes() + slot->follow.bytes.size();
+  for (const QueuedCommand& command : slot->transaction) slot->charged_bytes += command.request.capacity_bytes();
+  backlog_bytes_ += slot->charged_bytes;
+  ++lag_slots_;
+  if (backlog_bytes_ > static_cast<size_t>(config_.limits.secondary_queue_bytes)) {
+    ++counters_->queue_overflows;
+    shedding_ = true;
+    DropBacklog();
+    return;
+  }
+  if (half == Half::kReady) Pump();
+}
+
+void Lane::Discharge(Slot* slot) {
+  backlog_bytes_ -= std::exchange(slot->charged_bytes, 0);
+  --lag_slots_;
+  slot->secondary = Half::kDone;
+}
+
+// Sends the ready prefix of the queue.
+void Lane::Pump() {
+  if (pumping_) return;
+  pumping_ = true;
+  while (!queue_.empty()) {
+    Slot* slot = queue_.front();
+    if (slot->secondary == Half::kPending) break;
+    if (slot->secondary == Half::kReady && (!secondary().up() || !secondary().writable())) break;
+    queue_.Pop();
+    if (slot->secondary == Half::kReady) {
+      SendFollow(slot);
+    } else {
+      Discharge(slot);
+      ReleaseIfOver(slot);
+    }
+  }
+  pumping_ = false;
+}
+
+void Lane::SendFollow(Slot* slot) {
+  Link& link = secondary();
+  const int64_t now_us = slot->kind == Slot::Kind::kRead ? slot->sent_us : io_->clock()->NowUs();
+  // A read's reply is forwarded or compared, so it has the client's protocol. For a write only the database matters.
+  const bool forwarded = slot->kind == Slot::Kind::kRead || slot->kind == Slot::Kind::kQuestion;
+  link.Switch(slot->db, forwarded ? slot->protocol : kAnyProtocol, now_us);
+  slot->secondary = Half::kSent;
+  if (slot->kind == Slot::Kind::kRead) {
+    link.Write(slot->request.view().bytes());
+    link.Owe(slot, Owed::What::kMain, now_us);
+    slot->secondary_left = 1;
+    return;
+  }
+  link.Write(slot->follow.bytes);
+  if (slot->kind == Slot::Kind::kQuestion) {
+    for (int i = 0; i < slot->secondary_left; ++i) link.Owe(slot, Owed::What::kCompanion, now_us);
+    return;
+  }
+  const int commands = static_cast<int>(slot->follow.expectations.size());
+  const bool block = slot->kind == Slot::Kind::kTransaction && commands > 1;
+  if (block) {
+    for (int i = 0; i < commands + 1; ++i) link.Owe(slot, Owed::What::kQueued, now_us);
+    link.Owe(slot, Owed::What::kMain, now_us);
+    slot->secondary_left = commands + 2;
+  } else {
+    for (int i = 0; i < commands; ++i) link.Owe(slot, Owed::What::kMain, now_us);
+    slot->secondary_left = commands;
+  }
+}
+
+// There is nothing to send for this slot. Its turn may be still to come; the pump passes over it then.
+void Lane::SkipFollow(Slot* slot) {
+  if (slot->secondary != Half::kPending) return;
+  slot->secondary = Half::kSkipped;
+  Pump();
+}
+
+void Lane::OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply) {
+  --slot->secondary_left;
+  switch (slot->kind) {
+    case Slot::Kind::kRead: slot->secondary_reply = reply; break;
+    case Slot::Kind::kQuestion: slot->answers.secondary.emplace_back(reply); break;
+    case Slot::Kind::kWrite:
+    case Slot::Kind::kTransaction:
+    case Slot::Kind::kCopy:
+      if (owed.what == Owed::What::kQueued) {
+        if (IsErrorReply(reply)) slot->diverged = slot->refused = true;
+      } else if (slot->kind == Slot::Kind::kTransaction && slot->follow.expectations.size() > 1) {
+        CheckBlock(slot, reply);
+      } else {
+        CheckFollow(slot, reply);
+      }
+      break;
+  }
+  if (slot->secondary_left == 0) SecondaryAnswered(slot);
+}
+
+// One derived command's reply. They come in the order of the expectations.
+void Lane::CheckFollow(Slot* slot, std::string_view reply) {
+  const size_t index = slot->follow.expectations.size() - static_cast<size_t>(slot->secondary_left) - 1;
+  const Expectation& expectation = slot->follow.expectations[index];
+  bool met = false;
+  if (slot->kind == Slot::Kind::kCopy) {
+    met = expectation.kind == Expectation::Kind::kOk ? reply == "+OK\r\n" : !IsErrorReply(reply);
+  } else if (slot->kind == Slot::Kind::kTransaction) {
+    const QueuedCommand& command = slot->transaction[slot->element_of[index]];
+    met = Meets(expectation, *command.row, command.request.view(), slot->element_replies[slot->element_of[index]], reply);
+  } else {
+    met = Meets(expectation, *slot->row, slot->request.view(), slot->primary_reply, reply);
+  }
+  slot->diverged = slot->diverged || !met;
+  slot->refused = slot->refused || IsErrorReply(reply);
+}
+
+// EXEC's reply on the secondary.
+void Lane::CheckBlock(Slot* slot, std::string_view bytes) {
+  const Reply reply = ParseReply(bytes);
+  const auto& expectations = slot->follow.expectations;
+  if (reply.is_error() || reply.items.size() != expectations.size()) {
+    slot->diverged = slot->refused = true;
+    return;
+  }
+  std::string element;
+  for (size_t i = 0; i < expectations.size(); ++i) {
+    element.clear();
+    AppendReply(&element, reply.items[i]);
+    const QueuedCommand& command = slot->transaction[slot->element_of[i]];
+    const bool met = Meets(expectations[i], *command.row, command.request.view(),
+                           slot->element_replies[slot->element_of[i]], element);
+    slot->diverged = slot->diverged || !met;
+    slot->refused = slot->refused || reply.items[i].is_error();
+  }
+}
+
+void Lane::SecondaryAnswered(Slot* slot) {
+  Discharge(slot);
+  switch (slot->kind) {
+    case Slot::Kind::kRead:
+      if (slot->shifted) ShiftedReadAnswered(slot);
+      CompareIfBoth(slot);
+      break;
+    case Slot::Kind::kWrite:
+    case Slot::Kind::kTransaction: FollowAnswered(slot); break;
+    case Slot::Kind::kCopy: {
+      ApplyExpiries(*slot);
+      if (!slot->diverged) dirty_->CopyDone(slot->copy_key, slot->order);
+      if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(!slot->diverged);
+      break;
+    }
+    case Slot::Kind::kQuestion: break;
+  }
+  ReleaseIfOver(slot);
+  if (shedding_ && secondary().idle()) shedding_ = false;
+  Pump();
+}
+
+// The key may have become dirty since the read was routed: then the secondary's answer is not worth having.
+void Lane::ShiftedReadAnswered(Slot* slot) {
+  if (slot->to.client == 0) return;
+  if (!Readable(*slot) || IsErrorReply(slot->secondary_reply)) return AskPrimaryInstead(slot, false);
+  if (slot->on_miss == OnMiss::kPrimary && IsNullReply(slot->secondary_reply)) return AskPrimaryInstead(slot, true);
+  ++counters_->reads[static_cast<int>(migration_->secondary())];
+  Answer(slot, slot->secondary_reply);
+}
+
+// The primary answers a read that the secondary was to answer, in a new place of the lane.
+void Lane::AskPrimaryInstead(Slot* slot, bool warm) {
+  ++counters_->reads_fallback;
+  const ReplyTo to = slot->to;
+  // The old slot keeps its client: the secondary may still be first. A second answer is ignored by whoever gets it.
+  if (slot->secondary == Half::kDone) slot->to = ReplyTo();
+  if (!primary().up()) return AnswerError(to, PrimaryUnreachable());
+  Slot* again = NewSlot(Slot::Kind::kRead, to, slot->db, slot->protocol);
+  again->row = slot->row;
+  again->keys = slot->keys;
+  again->request.Assign(slot->request.view());
+  again->warm = warm;
+  SendToPrimary(again);
+}
+
+void Lane::FollowAnswered(Slot* slot) {
+  if (slot->no_follow) return;
+  const bool near_expiry = NearExpiry(*slot);
+  ApplyExpiries(*slot);
+  if (slot->diverged) {
+    if (slot->refused) {
+      ++counters_->writes_refused;
+    } else if (near_expiry) {
+      ++counters_->expiry_races;
+    } else {
+      ++counters_->writes_diverged;
+    }
+    MarkDirty(*slot, slot->refused ? DirtyCause::kRefused : near_expiry ? DirtyCause::kExpiryRace : DirtyCause::kReplyDiffered);
+  } else if (near_expiry) {
+    ++counters_->expiry_races;
+    ++counters_->writes_followed;
+    MarkDirty(*slot, DirtyCause::kExpiryRace);
+  } else {
+    ++counters_->writes_followed;
+  }
+  if (slot->wait_for_both && slot->to.client != 0) {
+    if (!slot->diverged) return Answer(slot, slot->primary_reply);
+    ++counters_->acks_failed;
+    AnswerError(std::exchange(slot->to, ReplyTo()),
+                "ERR crossfade: applied on the primary, but the secondary did not agree (ack = \"both\"); it will be repaired");
+  }
+}
+
+void Lane::ApplyExpiries(const Slot& slot) {
+  const int64_t now_ms = WallOf(io_->clock()->NowUs());
+  for (const ExpiryNote& note : slot.follow.expiries) {
+    if (note.kind == ExpiryNote::Kind::kSet) {
+      expiry_->Set(slot.db, note.key, note.window, now_ms);
+    } else {
+      expiry_->Inherit(slot.db, note.key, note.inheritor_db < 0 ? slot.db : note.inheritor_db, note.inheritor, now_ms);
+    }
+  }
+}
+
+// Did the write run, on either side, while one of its keys may have been expired on one side only?
+bool Lane::NearExpiry(const Slot& slot) const {
+  if (expiry_->empty()) return false;
+  const int64_t from_ms = WallOf(slot.sent_us);
+  const int64_t to_ms = WallOf(secondary().last_read_us());
+  const auto near = [&](RequestView request, const KeyIndices& keys) {
+    return std::any_of(keys.begin(), keys.end(), [&](uint32_t key) {
+      return expiry_->Uncertain(slot.db, request.arg(key), from_ms, to_ms);
+    });
+  };
+  if (slot.kind != Slot::Kind::kTransaction) return near(slot.request.view(), slot.keys);
+  return std::any_of(slot.transaction.begin(), slot.transaction.end(), [&](const QueuedCommand& command) {
+    return command.row->route == Route::kWrite && near(command.request.view(), FindKeys(*command.row, command.request.view()));
+  });
+}
+
+void Lane::CompareIfBoth(Slot* slot) {
+  if (!slot->compare || slot->primary != Half::kDone || slot->secondary != Half::kDone) return;
+  if (!Readable(*slot)) {
+    ++counters_->reads_not_comparable;
+    return;
+  }
+  ++counters_->reads_compared;
+  const int64_t tolerance_ms = kCompareToleranceMs + lag_us() / 1000;
+  if (slot->primary_reply == slot->secondary_reply ||
+      RepliesAgree(slot->row->compare, slot->request.view(), slot->primary_reply, slot->secondary_reply, tolerance_ms)) {
+    return;
+  }
+  owner_->OnDifference(*slot);
+}
+
+// The secondary will not carry out this slot, or we can't know whether it did.
+void Lane::SecondaryBroke(Slot* slot, DirtyCause cause) {
+  Discharge(slot);
+  switch (slot->kind) {
+    case Slot::Kind::kRead:
+      if (slot->compare) ++counters_->reads_not_comparable;
+      slot->compare = false;
+      if (slot->shifted && slot->to.client != 0) AskPrimaryInstead(slot, false);
+      break;
+    case Slot::Kind::kWrite:
+    case Slot::Kind::kTransaction:
+      if (slot->no_follow) break;
+      ++counters_->writes_not_followed;
+      MarkDirty(*slot, cause);
+      if (slot->wait_for_both && slot->to.client != 0) {
+        ++counters_->acks_failed;
+        AnswerError(std::exchange(slot->to, ReplyTo()),
+                    "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
+      }
+      break;
+    case Slot::Kind::kCopy:
+      if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(false);
+      break;
+    case Slot::Kind::kQuestion: slot->answers.status = absl::UnavailableError("the secondary is away"); break;
+  }
+  ReleaseIfOver(slot);
+}
+
+// Everything that waits in the queue is given up: writes make their keys dirty, now or when the primary has answered.
+void Lane::DropBacklog() {
+  const DirtyCause cause = shedding_ ? DirtyCause::kQueueFull : DirtyCause::kSecondaryAway;
+  while (!queue_.empty()) {
+    Slot* slot = queue_.front();
+    queue_.Pop();
+    switch (slot->secondary) {
+      case Half::kPending:
+        Discharge(slot);
+        slot->secondary = Half::kNone;
+        slot->missed = cause;
+        break;
+      case Half::kReady: SecondaryBroke(slot, cause); break;
+      default:
+        Discharge(slot);
+        ReleaseIfOver(slot);
+        break;
+    }
+  }
+}
+
+}  // namespace crossfade

@@ -1,0 +1,167 @@
+// Taking a place in the lane: which sides a slot goes to, and its first bytes.
+#include <utility>
+
+#include "protocol/check.h"
+#include "protocol/resp_writer.h"
+#include "proxy/lane.h"
+
+namespace crossfade {
+
+// May a write in this database be sent to the secondary now?
+bool Lane::SecondaryCanFollow(int db) const {
+  return migration_->following() && !shedding_ && secondary().up() && db < secondary().info().databases;
+}
+
+// May the secondary answer this read? Its keys must be clean, and what was there before must have been copied.
+bool Lane::Readable(const Slot& slot) const {
+  if (!SecondaryCanFollow(slot.db) || !migration_->WhyNotReadable(migration_->cold ||
+                                                                  slot.on_miss == OnMiss::kPrimary).empty()) {
+    return false;
+  }
+  if (dirty_->clean()) return true;
+  const RequestView request = slot.request.view();
+  for (uint32_t key : slot.keys) {
+    if (dirty_->Contains(slot.db, request.arg(key))) return false;
+  }
+  return !slot.keys.empty() || dirty_->clean();
+}
+
+void Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice) {
+  if (!primary().up()) return AnswerError(to, PrimaryUnreachable());
+  const bool is_read = plan.act == Plan::Act::kRead;
+  Slot* slot = NewSlot(is_read ? Slot::Kind::kRead : Slot::Kind::kWrite, to, db, protocol);
+  slot->row = plan.row;
+  slot->keys = plan.keys;
+  slot->request.Assign(request);
+  if (is_read) return SubmitRead(slot, plan, choice);
+  slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && plan.act == Plan::Act::kWrite;
+  slot->no_follow = plan.act == Plan::Act::kBoth;
+  SendToPrimary(slot);
+  ReserveFollow(slot);
+}
+
+void Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
+  const Side wanted = choice.from_new ? Side::kNew : Side::kOld;
+  slot->on_miss = choice.on_miss;
+  const bool to_secondary = wanted == migration_->secondary() && !plan.primary_only && !plan.keys.empty();
+  const bool to_compare = choice.compare && plan.row->compare != CompareRule::kNever;
+  const bool readable = (to_secondary || to_compare) && Readable(*slot);
+  slot->shifted = to_secondary && readable;
+  slot->compare = to_compare && readable;
+  if (to_secondary && !readable) ++counters_->reads_fallback;
+  if (to_compare && !readable) ++counters_->reads_not_comparable;
+  if (!slot->shifted || slot->compare) SendToPrimary(slot);
+  if (slot->shifted || slot->compare) Enqueue(slot, Half::kReady);
+  if (slot->shifted) SetDeadline(slot, config_.timeouts.read_ms);
+}
+
+// REQUIRES: the primary is up.
+void Lane::SendToPrimary(Slot* slot) {
+  Link& link = primary();
+  link.Switch(slot->db, slot->protocol, slot->sent_us);
+  link.Write(slot->request.view().bytes());
+  link.Owe(slot, Owed::What::kMain, slot->sent_us);
+  slot->primary = Half::kSent;
+  slot->primary_left = 1;
+  if (slot->kind != Slot::Kind::kWrite) return;
+  const RequestView request = slot->request.view();
+  const Companion companion = CompanionOf(*slot->row, request);
+  if (companion == Companion::kNone) return;
+  scratch_.clear();
+  const int count = AppendCompanions(companion, *slot->row, request, &scratch_);
+  link.Write(scratch_);
+  for (int i = 0; i < count; ++i) link.Owe(slot, Owed::What::kCompanion, slot->sent_us);
+  slot->primary_left += count;
+}
+
+// A write's turn on the secondary, or the reason why it has none.
+void Lane::ReserveFollow(Slot* slot) {
+  if (SecondaryCanFollow(slot->db)) return Enqueue(slot, Half::kPending);
+  slot->missed = migration_->routing.secondary == SecondaryMode::kJournal ? DirtyCause::kNotFollowed
+                 : shedding_                                              ? DirtyCause::kQueueFull
+                                                                          : DirtyCause::kSecondaryAway;
+}
+
+void Lane::SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol) {
+  if (!primary().up()) return AnswerError(to, PrimaryUnreachable());
+  Slot* slot = NewSlot(Slot::Kind::kTransaction, to, db, protocol);
+  slot->transaction = std::move(commands);
+  bool writes = false;
+  for (const QueuedCommand& command : slot->transaction) writes = writes || command.row->route == Route::kWrite;
+  slot->no_follow = !writes;
+  slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && writes;
+  SendTransaction(slot);
+  if (writes) ReserveFollow(slot);
+}
+
+// MULTI, the commands and EXEC leave in one piece: nobody else writes to this connection in between.
+void Lane::SendTransaction(Slot* slot) {
+  Link& link = primary();
+  link.Switch(slot->db, slot->protocol, slot->sent_us);
+  scratch_.clear();
+  AppendCommand(&scratch_, {"MULTI"});
+  link.Owe(slot, Owed::What::kQueued, slot->sent_us);
+  for (const QueuedCommand& command : slot->transaction) {
+    scratch_.append(command.request.view().bytes());
+    link.Owe(slot, Owed::What::kQueued, slot->sent_us);
+  }
+  AppendCommand(&scratch_, {"EXEC"});
+  link.Owe(slot, Owed::What::kMain, slot->sent_us);
+  link.Write(scratch_);
+  slot->primary = Half::kSent;
+  slot->primary_left = static_cast<int>(slot->transaction.size()) + 2;
+}
+
+bool Lane::CanCopy() const {
+  return primary().up() && secondary().up() && !shedding_ && migration_->following() &&
+         backlog_bytes_ < static_cast<size_t>(config_.limits.secondary_queue_bytes) / 2;
+}
+
+void Lane::SubmitCopy(const DirtySet::Key& key, std::function<void(bool)> done) {
+  CHECK(CanCopy());
+  Slot* slot = NewSlot(Slot::Kind::kCopy, ReplyTo(), key.db, kAnyProtocol);
+  slot->copy_key = key;
+  slot->copy_done = std::move(done);
+  Link& link = primary();
+  link.Switch(slot->db, slot->protocol, slot->sent_us);
+  scratch_.clear();
+  AppendCommand(&scratch_, {"PTTL", key.name});
+  AppendCommand(&scratch_, {"DUMP", key.name});
+  link.Write(scratch_);
+  link.Owe(slot, Owed::What::kCompanion, slot->sent_us);
+  link.Owe(slot, Owed::What::kMain, slot->sent_us);
+  slot->primary = Half::kSent;
+  slot->primary_left = 2;
+  if (SecondaryCanFollow(slot->db)) {
+    Enqueue(slot, Half::kPending);
+  } else {
+    slot->missed = DirtyCause::kSecondaryAway;
+  }
+}
+
+void Lane::Ask(Question question) {
+  const bool primary_away = question.ask_primary && !primary().up();
+  const bool secondary_away = question.ask_secondary && !SecondaryCanFollow(question.db);
+  if (primary_away || secondary_away) {
+    Answers answers;
+    answers.status = absl::UnavailableError(primary_away ? "the primary is away" : "the secondary is away");
+    return question.done(answers);
+  }
+  Slot* slot = NewSlot(Slot::Kind::kQuestion, ReplyTo(), question.db, question.protocol);
+  slot->question_done = std::move(question.done);
+  if (question.ask_primary) {
+    Link& link = primary();
+    link.Switch(slot->db, slot->protocol, slot->sent_us);
+    link.Write(question.commands);
+    for (int i = 0; i < question.count; ++i) link.Owe(slot, Owed::What::kCompanion, slot->sent_us);
+    slot->primary = Half::kSent;
+    slot->primary_left = question.count;
+  }
+  if (question.ask_secondary) {
+    slot->secondary_left = question.count;
+    slot->follow.bytes = std::move(question.commands);
+    Enqueue(slot, Half::kReady);
+  }
+}
+
+}  // namespace crossfade

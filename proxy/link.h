@@ -1,0 +1,102 @@
+// One side of the lane: a backend's connection, which replies it still owes and to which slots, what state the
+// connection is in (database, protocol), the backend's clock, and how fast it answers. Owned by the Lane.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "conf/config.h"
+#include "protocol/ring.h"
+#include "proxy/latency.h"
+#include "proxy/server_info.h"
+#include "proxy/slot.h"
+#include "proxy/upstream.h"
+
+namespace crossfade {
+
+// For commands whose replies nobody else sees: whatever the connection speaks just now.
+inline constexpr int kAnyProtocol = 0;
+
+// What a reply that is still to come is for.
+struct Owed {
+  enum class What : uint8_t {
+    kMain,       // the command's own reply
+    kCompanion,  // asked beside it
+    kQueued,     // MULTI's +OK and the +QUEUED of a block
+    kSwitch,     // SELECT or HELLO
+    kClock,      // TIME; no slot
+  };
+  Slot* slot = nullptr;
+  What what = What::kMain;
+  int64_t sent_us = 0;
+};
+
+class Link : private Upstream::Owner {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    virtual void OnLinkUp(Side side) = 0;
+    // The replies that it owes never come: TakeOwed hands them out.
+    virtual void OnLinkDown(Side side, const absl::Status& why) = 0;
+    virtual void OnLinkUnreachable(Side side, const absl::Status& why) = 0;
+    virtual void OnLinkReply(Side side, const Owed& owed, std::string_view reply) = 0;
+  };
+
+  // All must outlive this object.
+  Link(Io* io, Side side, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner);
+
+  void Start() { upstream_.Start(); }
+  Side side() const { return side_; }
+  bool up() const { return upstream_.up(); }
+  const Upstream& upstream() const { return upstream_; }
+  const ServerInfo& info() const { return upstream_.info(); }
+
+  // Puts the connection into this database and protocol, if it isn't there. A protocol that the server doesn't know is
+  // left as it is. REQUIRES: up().
+  void Switch(int db, int protocol, int64_t now_us);
+  // Sends bytes that are answered by replies which are announced, in order, by Owe. REQUIRES: up().
+  void Write(std::string_view bytes) { upstream_.Send(bytes); }
+  void Owe(Slot* slot, Owed::What what, int64_t now_us);
+
+  // May more be sent, or is the socket full?
+  bool writable() const { return upstream_.unsent_bytes() < kMaxUnsentBytes; }
+  bool idle() const { return owed_.empty(); }
+  size_t owed() const { return owed_.size(); }
+  // Microseconds since the oldest owed reply was asked for; 0 when none is owed.
+  int64_t OldestOwedUs(int64_t now_us) const;
+
+  // Hands out what was owed, oldest first, when the connection is gone. False when there is nothing left.
+  bool TakeOwed(Owed* owed);
+
+  // Every second: asks for the time, and cuts a connection that owes replies and has been silent for too long.
+  void Tick(int64_t now_us, int64_t wall_ms);
+  void Cut(const absl::Status& why) { upstream_.Cut(why); }
+
+  const ClockReading& clock() const { return clock_; }
+  LatencyWindow& latency() { return latency_; }
+  const LatencyWindow& latency() const { return latency_; }
+  int64_t last_read_us() const { return upstream_.last_read_us(); }
+
+ private:
+  static constexpr size_t kMaxUnsentBytes = 1 << 20;
+
+  void OnUp() override;
+  void OnDown(const absl::Status& why) override;
+  void OnUnreachable(const absl::Status& why) override;
+  void OnReply(std::string_view reply) override;
+
+  Io* io_;
+  Side side_;
+  const TimeoutsConfig* timeouts_;
+  Owner* owner_;
+  Upstream upstream_;
+  Ring<Owed> owed_{64};
+  int db_ = 0;
+  int protocol_ = 2;
+  ClockReading clock_;
+  int64_t clock_asked_ms_ = 0;
+  LatencyWindow latency_;
+};
+
+}  // namespace crossfade

@@ -1,0 +1,46 @@
+// crossfade: the command. `crossfade run` is the proxy; every other subcommand asks a running one.
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+#include "fmt/format.h"
+#include "proxy/cli.h"
+#include "proxy/proxy.h"
+#include "proxy/uv_io.h"
+#include "spdlog/sinks/stdout_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace crossfade {
+namespace {
+
+// Exit status: 0 after an orderly end, 2 when it can't run as configured.
+int RunProxy(const Config& config) {
+  spdlog::set_default_logger(spdlog::stderr_logger_st("crossfade"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e level=%l %v");
+  signal(SIGPIPE, SIG_IGN);
+  UvIo io;
+  auto proxy = Proxy::Start(&io, config);
+  if (!proxy.ok()) {
+    fprintf(stderr, "crossfade: %s\n", std::string(proxy.status().message()).c_str());
+    return 2;
+  }
+  bool stopping = false;
+  const auto stop = [&] {
+    if (stopping) _Exit(1);  // asked twice: at once. It is only a crash, and the next run treats it as one
+    stopping = true;
+    (*proxy)->Shutdown([&io] { io.Stop(); });
+  };
+  io.OnSignal(SIGTERM, stop);
+  io.OnSignal(SIGINT, stop);
+  fprintf(stderr, "ready listen=%s admin=%s\n", (*proxy)->listen_address().ToString().c_str(),
+          (*proxy)->admin_address().ToString().c_str());
+  fflush(stderr);
+  io.Run();
+  proxy->reset();
+  return 0;
+}
+
+}  // namespace
+}  // namespace crossfade
+
+int main(int argc, char** argv) { return crossfade::RunCli(argc, argv, crossfade::RunProxy); }

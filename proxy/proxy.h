@@ -1,0 +1,122 @@
+// The whole proxy, wired together: the lane and what watches over it, the clients, the admin port. Owns all of them.
+// What it decides by itself is only who is let in, and when a sweep is due.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "conf/config.h"
+#include "proxy/client.h"
+#include "proxy/flip_runner.h"
+#include "proxy/http_server.h"
+#include "proxy/io.h"
+#include "proxy/keeper.h"
+#include "proxy/lane.h"
+#include "proxy/repair.h"
+#include "proxy/second_look.h"
+#include "proxy/state_file.h"
+#include "proxy/sweep.h"
+
+namespace crossfade {
+
+class Proxy : private Lane::Owner, private Client::Owner {
+ public:
+  // Loads the state and listens; the backends are reached for in the background. The status says what to do.
+  static absl::StatusOr<std::unique_ptr<Proxy>> Start(Io* io, const Config& config);
+  ~Proxy() override;
+
+  Address listen_address() const { return listening_->address(); }
+  Address admin_address() const { return http_->address(); }
+
+  // Accepts no more clients, lets what is in flight end, and saves; `done` within shutdown_ms.
+  void Shutdown(std::function<void()> done);
+
+  // For the admin API.
+  void Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done);
+  absl::Status Change(const RoutingChange& change);
+  absl::Status Resync();
+  absl::Status StartBackfill();
+  absl::Status CancelBackfill();
+
+  const Config& config() const { return config_; }
+  const Lane& lane() const { return *lane_; }
+  const DirtySet& dirty() const { return dirty_; }
+  const ExpiryWatch& expiry() const { return expiry_; }
+  const Counters& counters() const { return counters_; }
+  const Migration& migration() const { return keeper_->migration(); }
+  const Sweep& sweep() const { return *sweep_; }
+  const Repair& repair() const { return *repair_; }
+  const SecondLook& second_look() const { return *second_look_; }
+  const FlipRunner& flip_runner() const { return *flip_; }
+  size_t clients() const { return clients_.size(); }
+  int64_t started_ms() const { return started_ms_; }
+  int64_t now_ms() const { return io_->clock()->WallMs(); }
+
+ private:
+  Proxy(Io* io, const Config& config);
+
+  absl::Status Open();
+  void OnAccept(std::unique_ptr<Stream> stream);
+  void Hold(bool holding);
+  void Tick();
+  void SweepIfDue();
+  void SweepGoneClients();
+  void UpdateFacts();
+  void Soon();
+  void RunSoon();
+  void CheckShutdown();
+  int64_t now_ms_monotonic() const { return io_->clock()->NowUs() / 1000; }
+
+  // Lane::Owner
+  void OnAnswer(ReplyTo to, std::string_view reply) override;
+  void OnClientBroken(uint64_t client) override;
+  void OnDifference(const Slot& slot) override;
+  void OnLinkUp(Side side) override;
+  void OnLinkDown(Side side, const absl::Status& why) override;
+  void OnDirty() override;
+  void OnDrained() override;
+  // Client::Owner
+  void OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) override;
+  bool Holding() const override { return holding_; }
+  void OnPaused(Client* client) override;
+  void OnGone(Client* client) override;
+
+  Io* io_;
+  Config config_;
+  int64_t started_ms_;
+  ServiceFacts facts_;
+  ReadSplitter splitter_;
+  DirtySet dirty_;
+  ExpiryWatch expiry_;
+  Counters counters_;
+  std::unique_ptr<StateFile> state_file_;
+  std::unique_ptr<Keeper> keeper_;
+  std::unique_ptr<Lane> lane_;
+  std::unique_ptr<Repair> repair_;
+  std::unique_ptr<Sweep> sweep_;
+  std::unique_ptr<SecondLook> second_look_;
+  std::unique_ptr<FlipRunner> flip_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Client>> clients_;
+  std::unique_ptr<Listening> listening_;
+  std::unique_ptr<HttpServer> http_;
+  uint64_t next_client_ = 1;
+  uint64_t dice_;
+  int64_t next_second_ms_ = 0;
+  uint64_t seconds_ = 0;
+  bool holding_ = false;
+  std::string last_down_[2];            // so that one reason is logged once
+
+  std::unique_ptr<Timer> tick_, soon_;  // every second; after the current turn
+  bool soon_on_ = false;
+  std::vector<uint64_t> paused_, gone_;  // clients to go on with, and to destroy, after the current turn
+
+  std::function<void()> shutdown_done_;
+  int64_t shutdown_by_us_ = 0;
+};
+
+}  // namespace crossfade

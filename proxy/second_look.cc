@@ -1,0 +1,118 @@
+#include "proxy/second_look.h"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "protocol/reply.h"
+#include "protocol/resp_writer.h"
+#include "routing/comparer.h"
+
+namespace crossfade {
+
+namespace {
+constexpr int64_t kToleranceMs = 100;
+
+// A key that only one side still has, with next to nothing left to live, or that went while we looked.
+bool IsExpiring(int64_t a, int64_t b, int64_t tolerance_ms) {
+  if (a == -2 && b == -2) return true;
+  const auto nearly = [tolerance_ms](int64_t ttl) { return ttl >= 0 && ttl <= tolerance_ms; };
+  return nearly(a) || nearly(b);
+}
+}  // namespace
+
+struct SecondLook::Case {
+  const CommandRow* row;
+  Request request;
+  KeyIndices keys;
+  int db;
+  uint64_t order;
+};
+
+SecondLook::SecondLook(Io* io, const Config* config, const Migration* migration, DirtySet* dirty, Counters* counters,
+                       Lane* lane, Repair* repair)
+    : io_(io),
+      config_(config),
+      migration_(migration),
+      dirty_(dirty),
+      counters_(counters),
+      lane_(lane),
+      repair_(repair) {}
+
+void SecondLook::Start(const Slot& slot) {
+  if (in_flight_ >= kMaxInFlight) {
+    ++counters_->reads_unconfirmed;
+    return;
+  }
+  auto look = std::make_shared<Case>();  // owned by the question's callback, which must be copyable: no second owner
+  look->row = slot.row;
+  look->request = slot.request;
+  look->keys = slot.keys;
+  look->db = slot.db;
+  look->order = lane_->next_order();
+  Question question;
+  question.db = slot.db;
+  question.protocol = slot.protocol;
+  question.ask_primary = question.ask_secondary = true;
+  question.commands = slot.request.view().bytes();
+  question.count = 1;
+  for (uint32_t key : look->keys) {
+    if (question.count > static_cast<int>(kMaxKeys)) break;
+    AppendCommand(&question.commands, {"PTTL", slot.request.view().arg(key)});
+    ++question.count;
+  }
+  question.done = [this, look](const Answers& answers) {
+    --in_flight_;
+    Judge(*look, answers);
+  };
+  ++in_flight_;
+  lane_->Ask(std::move(question));
+}
+
+void SecondLook::Judge(const Case& look, const Answers& answers) {
+  const RequestView request = look.request.view();
+  const bool dirty = std::any_of(look.keys.begin(), look.keys.end(),
+                                 [&](uint32_t key) { return dirty_->Contains(look.db, request.arg(key)); });
+  if (!answers.status.ok() || dirty || answers.primary.size() != answers.secondary.size() || answers.primary.empty()) {
+    ++counters_->reads_not_comparable;
+    return;
+  }
+  const int64_t tolerance_ms = kToleranceMs + lane_->lag_us() / 1000;
+  const std::string& primary = answers.primary[0];
+  const std::string& secondary = answers.secondary[0];
+  if (primary == secondary || RepliesAgree(look.row->compare, request, primary, secondary, tolerance_ms)) {
+    ++counters_->reads_unconfirmed;
+    return;
+  }
+  for (size_t i = 1; i < answers.primary.size(); ++i) {
+    if (IsExpiring(IntegerReply(answers.primary[i]).value_or(-1), IntegerReply(answers.secondary[i]).value_or(-1),
+                   tolerance_ms)) {
+      ++counters_->reads_expiring;
+      return;
+    }
+  }
+  Record(look, primary, secondary);
+}
+
+void SecondLook::Record(const Case& look, const std::string& primary, const std::string& secondary) {
+  ++counters_->reads_mismatched;
+  const RequestView request = look.request.view();
+  Mismatch& mismatch = mismatches_.emplace_back();
+  mismatch.at_ms = io_->clock()->WallMs();
+  mismatch.db = look.db;
+  mismatch.command = look.row->name;
+  if (!look.keys.empty()) mismatch.key = request.arg(look.keys[0]);
+  mismatch.primary_digest = std::hash<std::string>()(primary);
+  mismatch.secondary_digest = std::hash<std::string>()(secondary);
+  mismatch.primary = migration_->primary();
+  if (config_->mismatches.keep_values) {
+    mismatch.primary_value = primary;
+    mismatch.secondary_value = secondary;
+  }
+  while (mismatches_.size() > static_cast<size_t>(config_->limits.mismatches)) mismatches_.pop_front();
+  for (uint32_t key : look.keys) dirty_->Mark(look.db, request.arg(key), DirtyCause::kReadMismatch, look.order);
+  repair_->Wake();
+}
+
+}  // namespace crossfade

@@ -1,0 +1,66 @@
+#include "proxy/server_info.h"
+
+#include <cstdlib>
+
+#include "protocol/reply.h"
+
+namespace crossfade {
+
+namespace {
+
+// The value of "name:value" at a line's beginning; empty when there is none.
+std::string_view Field(std::string_view text, std::string_view name) {
+  size_t at = 0;
+  while ((at = text.find(name, at)) != std::string_view::npos) {
+    const size_t after = at + name.size();
+    const bool at_line_start = at == 0 || text[at - 1] == '\n';
+    if (at_line_start && after < text.size() && text[after] == ':') {
+      return text.substr(after + 1, text.find_first_of("\r\n", after) - after - 1);
+    }
+    at = after;
+  }
+  return {};
+}
+
+// The sum of keys=… over "dbN:keys=…,expires=…" lines.
+int64_t CountKeys(std::string_view text) {
+  int64_t total = 0;
+  size_t at = 0;
+  while ((at = text.find(":keys=", at)) != std::string_view::npos) {
+    at += 6;
+    total += ParseInt64(text.substr(at, text.find_first_not_of("0123456789", at) - at)).value_or(0);
+  }
+  return total;
+}
+
+}  // namespace
+
+void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info) {
+  const std::string_view dragonfly = Field(text, "dragonfly_version");
+  const std::string_view valkey = Field(text, "valkey_version");
+  info->product = !dragonfly.empty() ? "dragonfly" : !valkey.empty() ? "valkey" : "redis";
+  info->version = !dragonfly.empty() ? dragonfly : !valkey.empty() ? valkey : Field(text, "redis_version");
+  info->run_id = Field(text, "run_id");
+  info->started_ms = wall_ms - 1000 * ParseInt64(Field(text, "uptime_in_seconds")).value_or(0);
+  info->is_replica = Field(text, "role") == "slave";
+  info->keys = CountKeys(text);
+}
+
+bool SameProcess(const ServerInfo& a, const ServerInfo& b) {
+  constexpr int64_t kSlackMs = 3000;
+  if (!a.run_id.empty() && !b.run_id.empty()) return a.run_id == b.run_id;
+  return std::llabs(a.started_ms - b.started_ms) <= kSlackMs;
+}
+
+bool ReadClock(std::string_view time_reply, int64_t sent_ms, int64_t read_ms, ClockReading* reading) {
+  const Reply reply = ParseReply(time_reply);
+  if (reply.items.size() != 2) return false;
+  const auto seconds = ParseInt64(reply.items[0].text);
+  const auto micros = ParseInt64(reply.items[1].text);
+  if (!seconds || !micros) return false;
+  reading->offset_ms = *seconds * 1000 + *micros / 1000 - (sent_ms + read_ms) / 2;
+  reading->uncertainty_ms = (read_ms - sent_ms) / 2 + 2;
+  return true;
+}
+
+}  // namespace crossfade

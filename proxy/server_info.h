@@ -1,0 +1,35 @@
+// Who a backend is, as its replies to the handshake tell. Pure parsing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace crossfade {
+
+struct ServerInfo {
+  std::string product;   // "redis", "valkey", "dragonfly"
+  std::string version;
+  std::string run_id;    // empty where the server has none (Dragonfly)
+  int64_t started_ms = 0;  // by the proxy's wall clock, from its uptime; good to two seconds
+  int64_t keys = 0;      // over all databases, when it was asked
+  int databases = 16;
+  bool resp3 = false;
+  bool is_replica = false;
+  int64_t connection_id = 0;  // of the connection that asked; 0 when unknown
+};
+
+// Fills product, version, run_id, started_ms, keys and is_replica from INFO's text.
+void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info);
+
+// The same process, with the memory that it had? By run_id, or by when it started where there is none.
+bool SameProcess(const ServerInfo& a, const ServerInfo& b);
+
+// How far a server's clock is ahead of the proxy's, from one TIME reply, and how wrong that may be.
+struct ClockReading {
+  int64_t offset_ms = 0;
+  int64_t uncertainty_ms = 0;
+};
+bool ReadClock(std::string_view time_reply, int64_t sent_ms, int64_t read_ms, ClockReading* reading);
+
+}  // namespace crossfade

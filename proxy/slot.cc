@@ -1,0 +1,61 @@
+#include "proxy/slot.h"
+
+namespace crossfade {
+
+namespace {
+void Shrink(std::string* text) {
+  if (text->capacity() > 1024) {
+    std::string().swap(*text);
+  } else {
+    text->clear();
+  }
+}
+}  // namespace
+
+void Slot::Reset() {
+  kind = Kind::kRead;
+  primary = secondary = Half::kNone;
+  protocol = 2;
+  shifted = compare = warm = retried = wait_for_both = diverged = refused = no_follow = false;
+  missed = DirtyCause::kSecondaryAway;
+  on_miss = OnMiss::kNil;
+  db = 0;
+  to = ReplyTo();
+  row = nullptr;
+  keys.clear();
+  request.Clear();
+  sent_us = 0;
+  primary_left = secondary_left = 0;
+  charged_bytes = 0;
+  Shrink(&primary_reply);
+  Shrink(&secondary_reply);
+  companions.clear();
+  follow.Clear();
+  if (!transaction.empty()) transaction = {};
+  if (!element_replies.empty()) element_replies = {};
+  element_of.clear();
+  if (!copy_key.name.empty()) copy_key = {};
+  if (copy_done) copy_done = nullptr;
+  if (question_done) {
+    question_done = nullptr;
+    answers = {};
+  }
+}
+
+Slot* SlotPool::Take() {
+  if (free_.empty()) {
+    slots_.push_back(std::make_unique<Slot[]>(kChunk));
+    for (size_t i = kChunk; i > 0; --i) free_.push_back(&slots_.back()[i - 1]);
+  }
+  Slot* slot = free_.back();
+  free_.pop_back();
+  return slot;
+}
+
+void SlotPool::Free(Slot* slot) {
+  slot->Reset();
+  if (free_.size() > kWarmSlots) *slot = Slot();
+  free_.push_back(slot);
+}
+
+}  // namespace crossfade

@@ -1,0 +1,171 @@
+#include "proxy/status_json.h"
+
+#include "fmt/format.h"
+#include "proxy/proxy.h"
+
+namespace crossfade {
+
+namespace {
+
+using Json = nlohmann::json;
+
+Json BackendJson(const Proxy& proxy, Side side) {
+  const Link& link = proxy.lane().link(side);
+  const Upstream& upstream = link.upstream();
+  const ServerInfo& info = upstream.info();
+  Json json = {{"state", upstream.StateWord()},
+               {"address", upstream.address().ToString()},
+               {"role", side == proxy.migration().primary() ? "primary" : "secondary"},
+               {"product", info.product},
+               {"version", info.version},
+               {"latency_us", {{"p50", link.latency().Percentile(0.5)}, {"p99", link.latency().Percentile(0.99)}}},
+               {"clock_offset_ms", link.clock().offset_ms},
+               {"replies_owed", link.owed()}};
+  if (!upstream.up()) json["error"] = upstream.last_error();
+  return json;
+}
+
+// What a person must know or do now. Empty when all is well.
+Json Attention(const Proxy& proxy) {
+  Json list = Json::array();
+  const Migration& migration = proxy.migration();
+  if (!migration.distrust.empty()) list.push_back(migration.distrust);
+  for (Side side : {Side::kOld, Side::kNew}) {
+    const Link& link = proxy.lane().link(side);
+    const char* role = side == migration.primary() ? "primary" : "secondary";
+    if (!link.up()) {
+      list.push_back(fmt::format("the {} ({}, {}) is {}: {}", role, SideName(side), link.upstream().address().ToString(),
+                                 link.upstream().StateWord(), link.upstream().last_error()));
+    } else if (link.info().is_replica) {
+      list.push_back(fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
+    }
+  }
+  if (proxy.dirty().everything()) list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
+  if (proxy.lane().shedding()) list.push_back("the secondary does not keep up: its queue overflowed, written keys become dirty");
+  if (migration.synced != Synced::kYes) {
+    list.push_back(fmt::format("not synced ({}): {}", Name(migration.synced), migration.unsynced_why));
+  }
+  if (migration.cold) list.push_back("cold: new may lack what was there before");
+  if (proxy.expiry().unwatched() > 0) {
+    list.push_back(fmt::format("{} expiries were not watched (limits.expiring_keys): a write just then may differ unseen",
+                               proxy.expiry().unwatched()));
+  }
+  return list;
+}
+
+Json FlipsJson(const Proxy& proxy) {
+  Json flips = Json::array();
+  for (const FlipRecord& flip : proxy.migration().flips) {
+    flips.push_back({{"at_ms", flip.at_ms}, {"to", SideName(flip.to)}, {"pause_ms", flip.pause_ms}, {"forced", flip.forced}});
+  }
+  return flips;
+}
+
+Json DirtyJson(const Proxy& proxy) {
+  const DirtySet& dirty = proxy.dirty();
+  Json causes = Json::object();
+  for (int i = 0; i < kDirtyCauses; ++i) causes[Name(static_cast<DirtyCause>(i))] = dirty.marked(static_cast<DirtyCause>(i));
+  return {{"keys", dirty.size()},
+          {"overflowed", dirty.everything()},
+          {"overflows", dirty.overflows()},
+          {"limit", proxy.config().limits.dirty_keys},
+          {"marked", causes},
+          {"repaired", dirty.repaired()},
+          {"copies_failed", proxy.repair().failed()}};
+}
+
+std::string Hex(uint64_t value) { return fmt::format("{:016x}", value); }
+
+}  // namespace
+
+std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+Json RoutingJson(const Proxy& proxy) {
+  const Migration& migration = proxy.migration();
+  const RoutingConfig& routing = migration.routing;
+  return {{"epoch", migration.epoch},       {"primary", SideName(migration.primary())},
+          {"secondary", Name(routing.secondary)}, {"ack", Name(routing.ack)},
+          {"reads_new", routing.reads_new}, {"compare", routing.compare},
+          {"split", Name(routing.split)},   {"on_miss", Name(routing.on_miss)},
+          {"cold", migration.cold},         {"synced", Name(migration.synced)}};
+}
+
+Json BackfillJson(const Proxy& proxy) {
+  const Sweep& sweep = proxy.sweep();
+  return {{"state", sweep.StateWord()},
+          {"why", sweep.why()},
+          {"keys_done", sweep.keys_done()},
+          {"keys_total", sweep.keys_total()},
+          {"keys_removed", sweep.keys_removed()},
+          {"keys_failed", sweep.keys_failed()}};
+}
+
+Json StatusJson(const Proxy& proxy) {
+  const Counters& counters = proxy.counters();
+  const Lane& lane = proxy.lane();
+  Json json = RoutingJson(proxy);
+  json["version"] = CROSSFADE_VERSION;
+  json["uptime_ms"] = proxy.now_ms() - proxy.started_ms();
+  json["flip"] = proxy.flip_runner().StateWord();
+  json["synced_why"] = proxy.migration().unsynced_why;
+  json["lag"] = {{"slots", lane.lag_slots()},
+                 {"bytes", lane.lag_bytes()},
+                 {"ms", static_cast<double>(lane.lag_us()) / 1000.0},
+                 {"limit_bytes", proxy.config().limits.secondary_queue_bytes},
+                 {"overflows", counters.queue_overflows}};
+  json["dirty"] = DirtyJson(proxy);
+  json["writes"] = {{"total", counters.writes_total},
+                    {"followed", counters.writes_followed},
+                    {"diverged", counters.writes_diverged},
+                    {"refused_by_secondary", counters.writes_refused},
+                    {"not_followed", counters.writes_not_followed},
+                    {"expiry_races", counters.expiry_races},
+                    {"unknown_outcomes", counters.unknown_outcomes},
+                    {"acks_failed", counters.acks_failed}};
+  json["reads"] = {{"old", counters.reads[0]},
+                   {"new", counters.reads[1]},
+                   {"compared", counters.reads_compared},
+                   {"mismatched", counters.reads_mismatched},
+                   {"unconfirmed", counters.reads_unconfirmed},
+                   {"expiring", counters.reads_expiring},
+                   {"not_comparable", counters.reads_not_comparable},
+                   {"fallback", counters.reads_fallback},
+                   {"retried", counters.reads_retried}};
+  json["clients"] = {{"connected", proxy.clients()},
+                     {"total", counters.clients_total},
+                     {"refused", counters.clients_refused},
+                     {"limit", proxy.config().limits.clients}};
+  json["expiring_keys"] = {{"watched", proxy.expiry().size()},
+                           {"unwatched", proxy.expiry().unwatched()},
+                           {"limit", proxy.config().limits.expiring_keys}};
+  json["backends"] = {{"old", BackendJson(proxy, Side::kOld)}, {"new", BackendJson(proxy, Side::kNew)}};
+  json["backfill"] = BackfillJson(proxy);
+  json["verify"] = {{"state", "idle"}};
+  json["flips"] = FlipsJson(proxy);
+  json["attention"] = Attention(proxy);
+  return json;
+}
+
+Json MismatchesJson(const Proxy& proxy, size_t limit) {
+  Json list = Json::array();
+  const auto& mismatches = proxy.second_look().mismatches();
+  for (auto it = mismatches.rbegin(); it != mismatches.rend() && list.size() < limit; ++it) {
+    Json entry = {{"at_ms", it->at_ms}, {"db", it->db},           {"command", it->command},
+                  {"key", it->key},     {"primary", SideName(it->primary)}};
+    const bool old_is_primary = it->primary == Side::kOld;
+    entry["digests"] = {{"old", Hex(old_is_primary ? it->primary_digest : it->secondary_digest)},
+                        {"new", Hex(old_is_primary ? it->secondary_digest : it->primary_digest)}};
+    if (proxy.config().mismatches.keep_values) {
+      entry["values"] = {{"old", old_is_primary ? it->primary_value : it->secondary_value},
+                         {"new", old_is_primary ? it->secondary_value : it->primary_value}};
+    }
+    list.push_back(std::move(entry));
+  }
+  return {{"mismatched", proxy.counters().reads_mismatched},
+          {"compared", proxy.counters().reads_compared},
+          {"kept", mismatches.size()},
+          {"limit", proxy.config().limits.mismatches},
+          {"mismatches", list}};
+}
+
+}  // namespace crossfade

@@ -1,0 +1,95 @@
+// One pipelined connection to one backend: connects, logs in, learns who is there, and is connected again, with a
+// growing pause, whenever it breaks. Between OnUp and OnDown it carries bytes out and whole replies in; which reply
+// belongs to what is its owner's business. Owned by a Link.
+//
+// Before a connection is declared up, the server has closed the one before it (CLIENT KILL): bytes of ours that still
+// lay unread in the server's socket must not be carried out after what we send now.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "conf/config.h"
+#include "protocol/input_buffer.h"
+#include "protocol/resp_parser.h"
+#include "proxy/io.h"
+#include "proxy/server_info.h"
+
+namespace crossfade {
+
+class Upstream : private Stream::Listener {
+ public:
+  enum class State : uint8_t { kWaiting, kConnecting, kHandshake, kUp };
+
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // The connection is in database 0 and speaks RESP3 if info().resp3, RESP2 otherwise.
+    virtual void OnUp() = 0;
+    // It was up, and is not any more: replies still owed will never come.
+    virtual void OnDown(const absl::Status& why) = 0;
+    // An attempt to come up has failed; another follows by itself.
+    virtual void OnUnreachable(const absl::Status& why) = 0;
+    // One reply, valid during the call. Pushes are not handed over.
+    virtual void OnReply(std::string_view reply) = 0;
+  };
+
+  // `io`, `timeouts` and `owner` must outlive this object.
+  Upstream(Io* io, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner);
+  ~Upstream() override;
+
+  void Start();
+  State state() const { return state_; }
+  bool up() const { return state_ == State::kUp; }
+  // Of the last time it was up. `product` is empty before the first.
+  const ServerInfo& info() const { return info_; }
+  const std::string& last_error() const { return last_error_; }
+  const Address& address() const { return backend_.address; }
+  // "loading" counts as unreachable, with its own word.
+  const char* StateWord() const;
+
+  // REQUIRES: up().
+  void Send(std::string_view bytes);
+  size_t unsent_bytes() const { return stream_ == nullptr ? 0 : stream_->unsent_bytes(); }
+  // Microseconds of the clock at which the last byte came.
+  int64_t last_read_us() const { return last_read_us_; }
+  // Cuts the connection; OnDown follows inside the call. REQUIRES: up().
+  void Cut(const absl::Status& why);
+
+ private:
+  enum class Step : uint8_t { kAuth, kHello, kInfo, kDatabases, kName, kId, kKill };
+
+  void OnRead(std::string_view bytes) override;
+  void OnClosed(const absl::Status& why) override;
+
+  void Connect();
+  void SendHandshake();
+  void OnHandshakeReply(std::string_view reply);
+  void Fail(const absl::Status& why);
+  void Move(State to);
+
+  Io* io_;
+  BackendConfig backend_;
+  const TimeoutsConfig* timeouts_;
+  Owner* owner_;
+  State state_ = State::kWaiting;
+  std::unique_ptr<Io::Connecting> connecting_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Timer> timer_;  // until the next attempt, or until a handshake is given up
+  ReplyParser parser_;
+  InputBuffer input_;
+  std::vector<Step> steps_;
+  size_t step_ = 0;
+  absl::Status handshake_error_;
+  ServerInfo info_, greeting_;  // the last good one; the one being learnt
+  std::string last_error_;
+  int64_t pause_ms_ = 0;
+  int64_t last_read_us_ = 0;
+  bool loading_ = false;
+};
+
+}  // namespace crossfade

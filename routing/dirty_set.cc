@@ -1,0 +1,114 @@
+#include "routing/dirty_set.h"
+
+#include <algorithm>
+
+#include "absl/strings/string_view.h"
+
+namespace crossfade {
+
+namespace {
+constexpr int64_t kFirstPauseMs = 50;
+constexpr int64_t kLongestPauseMs = 30'000;
+
+absl::string_view Lookup(std::string_view text) { return absl::string_view(text.data(), text.size()); }
+}  // namespace
+
+const char* Name(DirtyCause cause) {
+  switch (cause) {
+    case DirtyCause::kReplyDiffered: return "reply_differed";
+    case DirtyCause::kRefused: return "refused";
+    case DirtyCause::kUnknownOutcome: return "unknown_outcome";
+    case DirtyCause::kSecondaryAway: return "secondary_away";
+    case DirtyCause::kQueueFull: return "queue_full";
+    case DirtyCause::kNotFollowed: return "not_followed";
+    case DirtyCause::kExpiryRace: return "expiry_race";
+    case DirtyCause::kReadMismatch: return "read_mismatch";
+    case DirtyCause::kMiss: return "miss";
+    case DirtyCause::kEffectUnknown: return "effect_unknown";
+  }
+  return "";
+}
+
+std::string_view DirtySet::Compose(int db, std::string_view key) const {
+  scratch_.clear();
+  scratch_.push_back(static_cast<char>(db >> 8));
+  scratch_.push_back(static_cast<char>(db & 0xff));
+  scratch_.append(key);
+  return scratch_;
+}
+
+void DirtySet::Mark(int db, std::string_view key, DirtyCause cause, uint64_t order) {
+  ++marked_[static_cast<int>(cause)];
+  const std::string_view name = Compose(db, key);
+  auto found = entries_.find(Lookup(name));
+  if (found == entries_.end()) {
+    if (entries_.size() >= max_keys_) return MarkEverything(order);
+    found = entries_.emplace(std::string(name), Entry{}).first;
+  }
+  Entry& entry = found->second;
+  entry.order = std::max(entry.order, order);
+  if (!entry.queued) {
+    entry.queued = true;
+    entry.attempts = 0;
+    ready_.push_back(found->first);
+  }
+}
+
+void DirtySet::MarkEverything(uint64_t order) {
+  ++overflows_;
+  everything_ = true;
+  everything_order_ = std::max(everything_order_, order);
+  entries_.clear();
+  ready_.clear();
+  waiting_.clear();
+}
+
+bool DirtySet::Contains(int db, std::string_view key) const { return everything_ || Remembers(db, key); }
+
+bool DirtySet::Remembers(int db, std::string_view key) const {
+  return !entries_.empty() && entries_.contains(Lookup(Compose(db, key)));
+}
+
+bool DirtySet::TakeForRepair(int64_t now_ms, Key* key) {
+  while (!waiting_.empty() && waiting_.begin()->first <= now_ms) {
+    ready_.push_back(std::move(waiting_.begin()->second));
+    waiting_.erase(waiting_.begin());
+  }
+  while (!ready_.empty()) {
+    const std::string name = std::move(ready_.front());
+    ready_.pop_front();
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) continue;  // resolved meanwhile
+    found->second.queued = false;
+    key->db = static_cast<unsigned char>(name[0]) << 8 | static_cast<unsigned char>(name[1]);
+    key->name = name.substr(2);
+    return true;
+  }
+  return false;
+}
+
+bool DirtySet::CopyDone(const Key& key, uint64_t copy_order) {
+  const auto found = entries_.find(Lookup(Compose(key.db, key.name)));
+  if (found == entries_.end()) return true;
+  if (found->second.order > copy_order) return false;  // a later slot made it dirty again, and has queued it
+  entries_.erase(found);
+  ++repaired_;
+  return true;
+}
+
+void DirtySet::CopyFailed(const Key& key, int64_t now_ms) {
+  const auto found = entries_.find(Lookup(Compose(key.db, key.name)));
+  if (found == entries_.end() || found->second.queued) return;
+  const int64_t pause = std::min(kLongestPauseMs, kFirstPauseMs << std::min(found->second.attempts, 10));
+  ++found->second.attempts;
+  found->second.queued = true;
+  waiting_.emplace(now_ms + pause, found->first);
+}
+
+bool DirtySet::SweepDone(uint64_t sweep_order) {
+  if (!everything_ || everything_order_ > sweep_order) return false;
+  everything_ = false;
+  return true;
+}
+
+}  // namespace crossfade

@@ -1,0 +1,93 @@
+// The keys on which the secondary may differ. A key is dirty from the moment we can't say that the stores agree on it,
+// until a copy that ran after that moment has reached the secondary. Pure bookkeeping: repair acts on it.
+//
+// Every mark carries the order number of the lane slot that caused it. A copy is a slot too: it resolves a key only if
+// no slot after the copy's has marked it again. When there are too many keys to remember, everything is dirty instead:
+// single keys are forgotten, and only a sweep that began afterwards may say otherwise.
+// In memory; bounded by the limit given at construction. Not thread-safe.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+
+namespace crossfade {
+
+enum class DirtyCause : uint8_t {
+  kReplyDiffered,    // the secondary answered a write differently
+  kRefused,          // the secondary answered an error
+  kUnknownOutcome,   // a connection broke before the answer
+  kSecondaryAway,    // written while the secondary could not be reached
+  kQueueFull,        // dropped from the secondary's queue
+  kNotFollowed,      // written in journal mode
+  kExpiryRace,       // written so close to its expiry that each store may have seen another key
+  kReadMismatch,     // a comparison of reads found a confirmed difference
+  kMiss,             // on_miss = "primary": new lacked the key
+  kEffectUnknown,    // an effect that can't be repeated from the reply
+};
+inline constexpr int kDirtyCauses = 10;
+const char* Name(DirtyCause cause);
+
+class DirtySet {
+ public:
+  struct Key {
+    int db = 0;
+    std::string name;
+  };
+
+  explicit DirtySet(size_t max_keys) : max_keys_(max_keys) {}
+
+  void Mark(int db, std::string_view key, DirtyCause cause, uint64_t order);
+  // Every key: the queue of names overflowed, or the secondary has lost what it had.
+  void MarkEverything(uint64_t order);
+
+  bool Contains(int db, std::string_view key) const;
+  // Ignores "everything": is this very key remembered?
+  bool Remembers(int db, std::string_view key) const;
+
+  size_t size() const { return entries_.size(); }
+  bool everything() const { return everything_; }
+  bool clean() const { return entries_.empty() && !everything_; }
+
+  // The next key to copy, oldest first; false when none is due at `now_ms`. It is not handed out again until
+  // CopyFailed or a new Mark.
+  bool TakeForRepair(int64_t now_ms, Key* key);
+  // A copy in the slot `copy_order` reached the secondary. True if the key is clean now.
+  bool CopyDone(const Key& key, uint64_t copy_order);
+  // Tried again after a pause that doubles from 50 ms to 30 s.
+  void CopyFailed(const Key& key, int64_t now_ms);
+
+  // A sweep that began at `sweep_order` has copied everything. True if that made an end of "everything".
+  bool SweepDone(uint64_t sweep_order);
+
+  uint64_t marked(DirtyCause cause) const { return marked_[static_cast<int>(cause)]; }
+  uint64_t overflows() const { return overflows_; }
+  uint64_t repaired() const { return repaired_; }
+
+ private:
+  struct Entry {
+    uint64_t order = 0;
+    int attempts = 0;
+    bool queued = false;  // in ready_ or waiting_
+  };
+  // A key's name in the map: two bytes of database, then the key.
+  std::string_view Compose(int db, std::string_view key) const;
+
+  size_t max_keys_;
+  absl::flat_hash_map<std::string, Entry> entries_;
+  std::deque<std::string> ready_;
+  absl::btree_multimap<int64_t, std::string> waiting_;  // by the time of the next attempt
+  bool everything_ = false;
+  uint64_t everything_order_ = 0;
+  uint64_t overflows_ = 0;
+  uint64_t repaired_ = 0;
+  std::array<uint64_t, kDirtyCauses> marked_{};
+  mutable std::string scratch_;
+};
+
+}  // namespace crossfade

@@ -1,0 +1,53 @@
+// Which keys may just now be alive on one store and expired on the other.
+//
+// Two servers never expire a key at the same instant. A write in between finds a key on one side and none on the other,
+// and often gives the same reply on both (SADD, HSET), so that nothing shows that they now differ for ever: the replicas
+// of a Redis server are spared this only because they never expire by themselves. So for each key whose expiry passed
+// through the lane, this remembers the window of time in which the two sides may disagree; a write that ran inside
+// the window makes its keys dirty. Times are milliseconds of the proxy's wall clock.
+//
+// Remembers 64-bit hashes, not names: a collision costs one needless copy. Windows long past are forgotten; beyond the
+// limit given at construction new ones are not remembered, but counted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+
+namespace crossfade {
+
+struct ExpiryWindow {
+  int64_t from_ms = 0;
+  int64_t to_ms = 0;
+};
+
+class ExpiryWatch {
+ public:
+  explicit ExpiryWatch(size_t max_keys) : max_keys_(max_keys) {}
+
+  // `now_ms` decides only what may be forgotten: windows that ended more than `kForgetAfterMs` before.
+  void Set(int db, std::string_view key, ExpiryWindow window, int64_t now_ms);
+  // The second key now expires when the first does (RENAME, COPY, MOVE). Nothing when the first isn't watched.
+  void Inherit(int from_db, std::string_view from, int to_db, std::string_view to, int64_t now_ms);
+
+  // May the two stores have disagreed about the key at some moment between these two?
+  bool Uncertain(int db, std::string_view key, int64_t from_ms, int64_t to_ms) const;
+
+  bool empty() const { return windows_.empty(); }
+  size_t size() const { return windows_.size(); }
+  uint64_t unwatched() const { return unwatched_; }
+
+ private:
+  static constexpr int64_t kForgetAfterMs = 120'000;
+  static uint64_t HashOf(int db, std::string_view key);
+  void Forget(int64_t now_ms);
+
+  size_t max_keys_;
+  absl::flat_hash_map<uint64_t, ExpiryWindow> windows_;
+  size_t forget_at_ = 1024;  // size at which past windows are looked for
+  uint64_t unwatched_ = 0;
+};
+
+}  // namespace crossfade

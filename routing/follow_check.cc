@@ -1,0 +1,37 @@
+#include "routing/follow_check.h"
+
+#include <cmath>
+
+#include "protocol/reply.h"
+#include "routing/comparer.h"
+
+namespace crossfade {
+
+namespace {
+// INCRBYFLOAT adds in long double and prints 17 digits: what the old value must be is known only so well.
+bool IsNear(double a, double b) { return std::abs(a - b) <= 1e-9 * std::max({1.0, std::abs(a), std::abs(b)}); }
+}  // namespace
+
+bool Meets(const Expectation& expectation, const CommandRow& row, RequestView request, std::string_view primary_reply,
+           std::string_view secondary_reply) {
+  if (IsErrorReply(secondary_reply)) return false;
+  switch (expectation.kind) {
+    case Expectation::Kind::kSame:
+      return row.compare == CompareRule::kNever || primary_reply == secondary_reply ||
+             RepliesAgree(row.compare, request, primary_reply, secondary_reply, 0);
+    case Expectation::Kind::kOk: return secondary_reply == "+OK\r\n";
+    case Expectation::Kind::kInteger: return IntegerReply(secondary_reply) == expectation.integer;
+    case Expectation::Kind::kText: return ParseReply(secondary_reply).text == expectation.text;
+    case Expectation::Kind::kReply:
+      return RepliesAgree(CompareRule::kExact, request, expectation.text, secondary_reply, 0);
+    case Expectation::Kind::kNumber: {
+      const Reply reply = ParseReply(secondary_reply);
+      const auto value = reply.is_null() ? std::optional<double>(0) : ParseDouble(reply.text);
+      return value && IsNear(*value, expectation.number);
+    }
+    case Expectation::Kind::kNoError: return true;
+  }
+  return false;
+}
+
+}  // namespace crossfade

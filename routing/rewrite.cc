@@ -1,0 +1,469 @@
+#include "routing/rewrite.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <optional>
+
+#include "protocol/reply.h"
+#include "protocol/resp_writer.h"
+#include "routing/rewrite_stream.h"
+
+namespace crossfade {
+
+namespace {
+
+using Kind = Expectation::Kind;
+using Args = std::vector<std::string_view>;
+
+constexpr size_t kChunk = 1024;  // arguments per derived command, as Redis does for SPOP (t_set.c)
+
+std::string Text(int64_t value) { return std::to_string(value); }
+
+// An expiry as the client gave it: a number and what it counts. nullopt when the server would refuse it.
+struct GivenExpiry {
+  bool absolute = false;
+  int64_t ms = 0;
+};
+
+std::optional<GivenExpiry> ReadExpiry(std::string_view number, bool absolute, bool seconds) {
+  const std::optional<int64_t> value = ParseInt64(number);
+  if (!value) return std::nullopt;
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max() / 1000;
+  if (seconds && (*value > kMax || *value < -kMax)) return std::nullopt;
+  return GivenExpiry{absolute, seconds ? *value * 1000 : *value};
+}
+
+// The option word of SET, GETEX: EX, PX, EXAT, PXAT followed by its number.
+std::optional<GivenExpiry> ReadExpiryOption(std::string_view word, std::string_view number) {
+  if (EqualsIgnoreCase(word, "EX")) return ReadExpiry(number, false, true);
+  if (EqualsIgnoreCase(word, "PX")) return ReadExpiry(number, false, false);
+  if (EqualsIgnoreCase(word, "EXAT")) return ReadExpiry(number, true, true);
+  if (EqualsIgnoreCase(word, "PXAT")) return ReadExpiry(number, true, false);
+  return std::nullopt;
+}
+
+bool IsExpiryOption(std::string_view word) {
+  return EqualsIgnoreCase(word, "EX") || EqualsIgnoreCase(word, "PX") || EqualsIgnoreCase(word, "EXAT") ||
+         EqualsIgnoreCase(word, "PXAT");
+}
+
+// Builds one Follow from one accepted write.
+class Rewriter {
+ public:
+  Rewriter(const Accepted& accepted, Follow* follow)
+      : row_(accepted.row), request_(accepted.request), reply_(accepted.reply), accepted_(accepted), follow_(follow) {}
+
+  void Run();
+
+ private:
+  std::string_view arg(size_t i) const { return request_.arg(i); }
+  size_t argc() const { return request_.argc(); }
+  std::string_view key() const { return request_.arg(1); }
+
+  void Emit(std::initializer_list<std::string_view> args, Kind kind, int64_t integer = 0) {
+    AppendCommand(&follow_->bytes, args);
+    Expect(kind, integer);
+  }
+  void Emit(const Args& args, Kind kind, int64_t integer = 0) {
+    AppendCommand(&follow_->bytes, std::span<const std::string_view>(args));
+    Expect(kind, integer);
+  }
+  void Expect(Kind kind, int64_t integer) {
+    Expectation& expectation = follow_->expectations.emplace_back();
+    expectation.kind = kind;
+    expectation.integer = integer;
+  }
+  void Verbatim() {
+    follow_->bytes.append(request_.bytes());
+    Expect(Kind::kSame, 0);
+  }
+
+  int64_t SecondaryExpiry(GivenExpiry expiry) const {
+    return expiry.absolute ? expiry.ms : accepted_.times.read_ms + expiry.ms + accepted_.times.secondary_offset_ms;
+  }
+  bool IsPast(GivenExpiry expiry) const {
+    return expiry.absolute ? expiry.ms <= accepted_.times.read_ms + accepted_.times.secondary_offset_ms : expiry.ms <= 0;
+  }
+  void NoteExpiry(std::string_view name, GivenExpiry expiry);
+  void NoteInherit(std::string_view from, std::string_view to, int to_db = -1);
+
+  void Set();
+  void SetExpiring(std::string_view value, std::optional<GivenExpiry> expiry);
+  void GetEx();
+  void Expire();
+  void Copy();
+  void Restore();
+  void Pop();
+  void MultiPop(bool sorted_set);
+  void SetMove();
+  void SetPop();
+  void SortedSetAdd();
+  void SortedSetPop();
+  void RemoveMembers(std::string_view command, std::string_view name, const Args& members);
+  void IncrByFloat();
+  void CopyKeys();
+  void Bitfield();
+
+  const CommandRow& row_;
+  RequestView request_;
+  std::string_view reply_;
+  const Accepted& accepted_;
+  Follow* follow_;
+};
+
+void Rewriter::NoteExpiry(std::string_view name, GivenExpiry expiry) {
+  const WriteTimes& times = accepted_.times;
+  ExpiryNote& note = follow_->expiries.emplace_back();
+  note.key = name;
+  if (expiry.absolute) {
+    note.window.from_ms = expiry.ms - std::max(times.primary_offset_ms, times.secondary_offset_ms);
+    note.window.to_ms = expiry.ms - std::min(times.primary_offset_ms, times.secondary_offset_ms);
+  } else {
+    note.window.from_ms = times.sent_ms + expiry.ms;
+    note.window.to_ms = times.read_ms + expiry.ms;
+  }
+  note.window.from_ms -= times.uncertainty_ms;
+  note.window.to_ms += times.uncertainty_ms;
+}
+
+void Rewriter::NoteInherit(std::string_view from, std::string_view to, int to_db) {
+  ExpiryNote& note = follow_->expiries.emplace_back();
+  note.kind = ExpiryNote::Kind::kInherit;
+  note.key = from;
+  note.inheritor = to;
+  note.inheritor_db = to_db;
+}
+
+void Rewriter::Run() {
+  const int64_t integer = IntegerReply(reply_).value_or(0);
+  switch (row_.effect) {
+    case Effect::kNone: return;
+    case Effect::kVerbatim:
+      Verbatim();
+      if (row_.name == "rename") NoteInherit(arg(1), arg(2));
+      return;
+    case Effect::kPfCount: return Verbatim();
+    case Effect::kVerbatimIfPositive:
+      if (integer <= 0) return;
+      Verbatim();
+      if (row_.name == "move") NoteInherit(key(), key(), static_cast<int>(ParseInt64(arg(2)).value_or(-1)));
+      return;
+    case Effect::kVerbatimIfNotNull:
+      if (!IsNullReply(reply_)) Verbatim();
+      return;
+    case Effect::kSet: return Set();
+    case Effect::kSetEx: return SetExpiring(arg(3), ReadExpiry(arg(2), false, row_.name == "setex"));
+    case Effect::kSetNx:
+      if (integer == 1) Emit({"SET", key(), arg(2)}, Kind::kOk);
+      return;
+    case Effect::kGetSet: return Emit({"SET", key(), arg(2)}, Kind::kOk);
+    case Effect::kGetDel:
+      if (!IsNullReply(reply_)) Emit({"DEL", key()}, Kind::kInteger, 1);
+      return;
+    case Effect::kGetEx: return GetEx();
+    case Effect::kMsetNx: {
+      if (integer != 1) return;
+      Args args{"MSET"};
+      for (size_t i = 1; i < argc(); ++i) args.push_back(arg(i));
+      return Emit(args, Kind::kOk);
+    }
+    case Effect::kIncrByFloat: return IncrByFloat();
+    case Effect::kBitfield: return Bitfield();
+    case Effect::kExpire: return Expire();
+    case Effect::kRenameNx:
+      if (integer != 1) return;
+      Emit({"RENAME", arg(1), arg(2)}, Kind::kOk);
+      return NoteInherit(arg(1), arg(2));
+    case Effect::kCopy: return Copy();
+    case Effect::kRestore: return Restore();
+    case Effect::kPop: return Pop();
+    case Effect::kMultiPop: return MultiPop(false);
+    case Effect::kSortedSetMultiPop: return MultiPop(true);
+    case Effect::kSetMove: return SetMove();
+    case Effect::kSetPop: return SetPop();
+    case Effect::kHashSetNx:
+      if (integer == 1) Emit({"HSET", key(), arg(2), arg(3)}, Kind::kInteger, 1);
+      return;
+    case Effect::kHashIncrByFloat: {
+      const Reply reply = ParseReply(reply_);
+      return Emit({"HSET", key(), arg(2), reply.text}, Kind::kNoError);
+    }
+    case Effect::kSortedSetAdd: return SortedSetAdd();
+    case Effect::kSortedSetPop: return SortedSetPop();
+    case Effect::kStreamAdd:
+    case Effect::kStreamTrim:
+    case Effect::kStreamReadGroup:
+    case Effect::kStreamClaim:
+    case Effect::kStreamAutoClaim: return RewriteStream(accepted_, follow_);
+    case Effect::kCopyKeys: return CopyKeys();
+  }
+}
+
+// SET key value with whatever conditions fired, reduced to what came of it.
+void Rewriter::Set() {
+  bool nx = false, xx = false, get = false, keep_ttl = false;
+  std::optional<GivenExpiry> expiry;
+  for (size_t i = 3; i < argc(); ++i) {
+    if (EqualsIgnoreCase(arg(i), "NX")) nx = true;
+    else if (EqualsIgnoreCase(arg(i), "XX")) xx = true;
+    else if (EqualsIgnoreCase(arg(i), "GET")) get = true;
+    else if (EqualsIgnoreCase(arg(i), "KEEPTTL")) keep_ttl = true;
+    else if (IsExpiryOption(arg(i)) && i + 1 < argc()) {
+      expiry = ReadExpiryOption(arg(i), arg(i + 1));
+      ++i;
+    } else {
+      follow_->unknown = true;  // an option of a newer server: the primary took it, we can't tell what it did
+      return;
+    }
+  }
+  const bool null = IsNullReply(reply_);
+  const bool applied = !get ? !null : nx ? null : xx ? !null : true;
+  if (!applied) return;
+  if (keep_ttl) return Emit({"SET", key(), arg(2), "KEEPTTL"}, Kind::kOk);
+  SetExpiring(arg(2), expiry);
+}
+
+void Rewriter::SetExpiring(std::string_view value, std::optional<GivenExpiry> expiry) {
+  if (!expiry) return Emit({"SET", key(), value}, Kind::kOk);
+  if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kNoError);
+  Emit({"SET", key(), value, "PXAT", Text(SecondaryExpiry(*expiry))}, Kind::kOk);
+  NoteExpiry(key(), *expiry);
+}
+
+void Rewriter::GetEx() {
+  if (IsNullReply(reply_) || argc() < 3) return;
+  if (EqualsIgnoreCase(arg(2), "PERSIST")) return Emit({"PERSIST", key()}, Kind::kNoError);
+  const auto expiry = argc() > 3 ? ReadExpiryOption(arg(2), arg(3)) : std::nullopt;
+  if (!expiry) {
+    follow_->unknown = true;
+    return;
+  }
+  if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
+  Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(*expiry))}, Kind::kInteger, 1);
+  NoteExpiry(key(), *expiry);
+}
+
+void Rewriter::Expire() {
+  if (IntegerReply(reply_) != 1) return;
+  const bool absolute = row_.name == "expireat" || row_.name == "pexpireat";
+  const bool seconds = row_.name == "expire" || row_.name == "expireat";
+  const auto expiry = ReadExpiry(arg(2), absolute, seconds);
+  if (!expiry) {
+    follow_->unknown = true;
+    return;
+  }
+  if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
+  Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(*expiry))}, Kind::kInteger, 1);
+  NoteExpiry(key(), *expiry);
+}
+
+void Rewriter::Copy() {
+  if (IntegerReply(reply_) != 1) return;
+  Args args{"COPY", arg(1), arg(2)};
+  int db = -1;
+  for (size_t i = 3; i + 1 < argc(); ++i) {
+    if (!EqualsIgnoreCase(arg(i), "DB")) continue;
+    args.insert(args.end(), {"DB", arg(i + 1)});
+    db = static_cast<int>(ParseInt64(arg(i + 1)).value_or(-1));
+  }
+  args.push_back("REPLACE");
+  Emit(args, Kind::kInteger, 1);
+  NoteInherit(arg(1), arg(2), db);
+}
+
+void Rewriter::Restore() {
+  bool absolute = false;
+  Args rest;
+  for (size_t i = 4; i < argc(); ++i) {
+    if (EqualsIgnoreCase(arg(i), "ABSTTL")) absolute = true;
+    else if (!EqualsIgnoreCase(arg(i), "REPLACE")) rest.push_back(arg(i));
+  }
+  const auto expiry = ReadExpiry(arg(2), absolute, false);
+  if (!expiry) {
+    follow_->unknown = true;
+    return;
+  }
+  if (expiry->ms != 0 && IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kNoError);
+  const std::string when = expiry->ms == 0 ? "0" : Text(SecondaryExpiry(*expiry));
+  Args args{"RESTORE", key(), when, arg(3), "REPLACE", "ABSTTL"};
+  args.insert(args.end(), rest.begin(), rest.end());
+  Emit(args, Kind::kOk);
+  if (expiry->ms != 0) NoteExpiry(key(), *expiry);
+}
+
+void Rewriter::Pop() {
+  const Reply reply = ParseReply(reply_);
+  if (reply.is_null()) return;
+  if (!reply.is_aggregate()) return Emit({arg(0), key()}, Kind::kSame);
+  if (!reply.items.empty()) Emit({arg(0), key(), Text(static_cast<int64_t>(reply.items.size()))}, Kind::kSame);
+}
+
+// LMPOP, ZMPOP: [key, elements].
+void Rewriter::MultiPop(bool sorted_set) {
+  const Reply reply = ParseReply(reply_);
+  if (reply.is_null()) return;
+  if (reply.items.size() != 2 || reply.items[1].items.empty()) {
+    follow_->unknown = true;
+    return;
+  }
+  const Reply& elements = reply.items[1];
+  if (sorted_set) {
+    Args members;
+    for (const Reply& pair : elements.items) {
+      if (!pair.items.empty()) members.push_back(pair.items[0].text);
+    }
+    return RemoveMembers("ZREM", reply.items[0].text, members);
+  }
+  const size_t direction = 2 + FindKeys(row_, request_).size();  // the word after the keys
+  const bool right = direction < argc() && EqualsIgnoreCase(arg(direction), "RIGHT");
+  Emit({right ? "RPOP" : "LPOP", reply.items[0].text, Text(static_cast<int64_t>(elements.items.size()))}, Kind::kReply);
+  AppendReply(&follow_->expectations.back().text, elements);
+}
+
+void Rewriter::SetMove() {
+  if (IntegerReply(reply_) != 1 || arg(1) == arg(2)) return;
+  Emit({"SREM", arg(1), arg(3)}, Kind::kInteger, 1);
+  Emit({"SADD", arg(2), arg(3)}, Kind::kNoError);
+}
+
+void Rewriter::SetPop() {
+  const Reply reply = ParseReply(reply_);
+  Args members;
+  if (reply.is_text()) members.push_back(reply.text);
+  for (const Reply& item : reply.items) members.push_back(item.text);
+  RemoveMembers("SREM", key(), members);
+}
+
+void Rewriter::RemoveMembers(std::string_view command, std::string_view name, const Args& members) {
+  for (size_t from = 0; from < members.size(); from += kChunk) {
+    const size_t count = std::min(kChunk, members.size() - from);
+    Args args{command, name};
+    args.insert(args.end(), members.begin() + from, members.begin() + from + count);
+    Emit(args, Kind::kInteger, static_cast<int64_t>(count));
+  }
+}
+
+void Rewriter::SortedSetAdd() {
+  bool incr = false;
+  for (size_t i = 2; i + 2 < argc() && !incr; ++i) incr = EqualsIgnoreCase(arg(i), "INCR");
+  if (!incr) return Verbatim();
+  const Reply reply = ParseReply(reply_);
+  if (!reply.is_null()) Emit({"ZADD", key(), reply.text, arg(argc() - 1)}, Kind::kNoError);
+}
+
+// ZPOPMIN, ZPOPMAX: member and score, or pairs of them, flat in RESP2 and nested in RESP3.
+void Rewriter::SortedSetPop() {
+  const Reply reply = ParseReply(reply_);
+  Args members;
+  for (size_t i = 0; i < reply.items.size(); ++i) {
+    if (reply.items[i].is_aggregate()) {
+      if (!reply.items[i].items.empty()) members.push_back(reply.items[i].items[0].text);
+    } else if (i % 2 == 0) {
+      members.push_back(reply.items[i].text);
+    }
+  }
+  RemoveMembers("ZREM", key(), members);
+}
+
+// The old value that the secondary reveals must be the new one less the increment, or the two had drifted apart.
+void Rewriter::IncrByFloat() {
+  const Reply reply = ParseReply(reply_);
+  const auto sum = ParseDouble(reply.text);
+  const auto increment = ParseDouble(arg(2));
+  Emit({"SET", key(), reply.text, "KEEPTTL", "GET"}, Kind::kNumber);
+  Expectation& expectation = follow_->expectations.back();
+  expectation.number = sum && increment ? *sum - *increment : 0;
+  if (!sum || !increment) expectation.kind = Kind::kNoError;
+}
+
+void Rewriter::Bitfield() {
+  for (size_t i = 2; i < argc(); ++i) {
+    if (EqualsIgnoreCase(arg(i), "SET") || EqualsIgnoreCase(arg(i), "INCRBY")) return Verbatim();
+  }
+}
+
+void Rewriter::CopyKeys() {
+  const KeyIndices keys = WrittenKeys(row_, request_);
+  if (accepted_.companions.size() != 2 * keys.size()) {
+    follow_->unknown = !keys.empty();
+    return;
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    RewriteCopy(arg(keys[i]), accepted_.companions[2 * i], accepted_.companions[2 * i + 1], accepted_.times, follow_);
+  }
+}
+
+}  // namespace
+
+void Follow::Clear() {
+  if (bytes.capacity() > 4096) {
+    std::string().swap(bytes);
+  } else {
+    bytes.clear();
+  }
+  expectations.clear();
+  expiries.clear();
+  unknown = false;
+}
+
+void Rewrite(const Accepted& accepted, Follow* follow) { Rewriter(accepted, follow).Run(); }
+
+KeyIndices WrittenKeys(const CommandRow& row, RequestView request) {
+  KeyIndices keys = FindKeys(row, request);
+  // The first key of these is the source; what follows is where the result is stored.
+  if ((row.keys == KeyRule::kSort || row.keys == KeyRule::kGeoStore) && !keys.empty()) keys.erase(keys.begin());
+  return keys;
+}
+
+Companion CompanionOf(const CommandRow& row, RequestView request) {
+  if (row.effect == Effect::kCopyKeys) return Companion::kCopyKeys;
+  if (row.effect == Effect::kStreamAdd || row.effect == Effect::kStreamTrim) {
+    return TrimsApproximately(row, request) ? Companion::kStreamLength : Companion::kNone;
+  }
+  return Companion::kNone;
+}
+
+int AppendCompanions(Companion companion, const CommandRow& row, RequestView request, std::string* out) {
+  switch (companion) {
+    case Companion::kNone: return 0;
+    case Companion::kStreamLength: AppendCommand(out, {"XLEN", request.arg(1)}); return 1;
+    case Companion::kCopyKeys: {
+      const KeyIndices keys = WrittenKeys(row, request);
+      for (uint32_t key : keys) {
+        AppendCommand(out, {"PTTL", request.arg(key)});
+        AppendCommand(out, {"DUMP", request.arg(key)});
+      }
+      return static_cast<int>(2 * keys.size());
+    }
+  }
+  return 0;
+}
+
+void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view dump, const WriteTimes& times,
+                 Follow* follow) {
+  const auto ttl = IntegerReply(pttl);
+  if (!ttl || IsErrorReply(dump)) {
+    follow->unknown = true;
+    return;
+  }
+  Expectation& expectation = follow->expectations.emplace_back();
+  if (IsNullReply(dump)) {
+    AppendCommand(&follow->bytes, {"DEL", key});
+    expectation.kind = Kind::kNoError;
+    return;
+  }
+  const Reply payload = ParseReply(dump);
+  expectation.kind = Kind::kOk;
+  // PTTL answers 0 in the last millisecond, and -2 if the key came into being after it was asked; RESTORE takes 0 for
+  // "never". A millisecond is right for the first, and the second can't be within one slot of this lane.
+  const int64_t left = std::max<int64_t>(*ttl, 1);
+  const int64_t when = *ttl < 0 ? 0 : times.read_ms + left + times.secondary_offset_ms;
+  AppendCommand(&follow->bytes, {"RESTORE", key, Text(when), payload.text, "REPLACE", "ABSTTL"});
+  if (*ttl < 0) return;
+  ExpiryNote& note = follow->expiries.emplace_back();
+  note.key = key;
+  note.window = {times.sent_ms + left - times.uncertainty_ms, times.read_ms + left + times.uncertainty_ms};
+}
+
+}  // namespace crossfade

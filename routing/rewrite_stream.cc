@@ -1,0 +1,204 @@
+#include "routing/rewrite_stream.h"
+
+#include <algorithm>
+
+#include "protocol/reply.h"
+#include "protocol/resp_writer.h"
+
+namespace crossfade {
+
+namespace {
+
+using Kind = Expectation::Kind;
+using Args = std::vector<std::string_view>;
+
+void Emit(Follow* follow, const Args& args, Kind kind, int64_t integer = 0, std::string text = {}) {
+  AppendCommand(&follow->bytes, std::span<const std::string_view>(args));
+  Expectation& expectation = follow->expectations.emplace_back();
+  expectation.kind = kind;
+  expectation.integer = integer;
+  expectation.text = std::move(text);
+}
+
+// The options of XADD (before the id) and XTRIM, as far as they matter here.
+struct StreamOptions {
+  size_t first = 0, last = 0;  // the trim clause's arguments, [first, last); equal when there is none
+  bool approximate = false;
+  size_t id = 0;  // XADD: where the id stands
+};
+
+StreamOptions ReadOptions(RequestView request) {
+  StreamOptions options;
+  size_t i = 2;
+  while (i < request.argc()) {
+    const std::string_view word = request.arg(i);
+    if (EqualsIgnoreCase(word, "NOMKSTREAM")) {
+      ++i;
+    } else if (EqualsIgnoreCase(word, "MAXLEN") || EqualsIgnoreCase(word, "MINID")) {
+      options.first = i++;
+      if (i < request.argc() && (request.arg(i) == "~" || request.arg(i) == "=")) {
+        options.approximate = request.arg(i++) == "~";
+      }
+      options.last = ++i;
+    } else if (EqualsIgnoreCase(word, "LIMIT")) {
+      i += 2;
+      options.last = i;
+    } else {
+      break;
+    }
+  }
+  options.id = i;
+  options.last = std::min(options.last, request.argc());
+  return options;
+}
+
+void EmitTrim(const Accepted& accepted, Follow* follow) {
+  const auto length = accepted.companions.empty() ? std::nullopt : IntegerReply(accepted.companions[0]);
+  if (!length) {
+    follow->unknown = true;
+    return;
+  }
+  Emit(follow, {"XTRIM", accepted.request.arg(1), "MAXLEN", "=", std::to_string(*length)}, Kind::kNoError);
+}
+
+void Add(const Accepted& accepted, Follow* follow) {
+  if (IsNullReply(accepted.reply)) return;  // NOMKSTREAM, and there was none
+  const RequestView request = accepted.request;
+  const Reply id = ParseReply(accepted.reply);
+  const StreamOptions options = ReadOptions(request);
+  Args args{"XADD", request.arg(1)};
+  // An exact trim leaves the same entries on both; an approximate one is followed by its result.
+  for (size_t i = options.first; i < options.last && !options.approximate; ++i) args.push_back(request.arg(i));
+  args.push_back(id.text);
+  for (size_t i = options.id + 1; i < request.argc(); ++i) args.push_back(request.arg(i));
+  Emit(follow, args, Kind::kText, 0, std::string(id.text));
+  if (options.approximate) EmitTrim(accepted, follow);
+}
+
+void Trim(const Accepted& accepted, Follow* follow) {
+  if (IntegerReply(accepted.reply) == 0) return;
+  if (ReadOptions(accepted.request).approximate) return EmitTrim(accepted, follow);
+  follow->bytes.append(accepted.request.bytes());
+  follow->expectations.emplace_back();
+}
+
+// The streams of an XREADGROUP reply: an array of [key, entries] in RESP2, a map in RESP3.
+std::vector<std::pair<std::string_view, const Reply*>> StreamsOf(const Reply& reply) {
+  std::vector<std::pair<std::string_view, const Reply*>> streams;
+  if (reply.type == ReplyType::kMap) {
+    for (size_t i = 0; i + 1 < reply.items.size(); i += 2) streams.emplace_back(reply.items[i].text, &reply.items[i + 1]);
+    return streams;
+  }
+  for (const Reply& pair : reply.items) {
+    if (pair.items.size() == 2) streams.emplace_back(pair.items[0].text, &pair.items[1]);
+  }
+  return streams;
+}
+
+// What was delivered becomes a claim by the same consumer, entry by entry as the primary assigned them, and the group's
+// position follows. The reading itself is not repeated: it would deliver whatever the secondary has.
+void ReadGroup(const Accepted& accepted, Follow* follow) {
+  const RequestView request = accepted.request;
+  const std::string_view group = request.arg(2);
+  const std::string_view consumer = request.arg(3);
+  const Reply reply = ParseReply(accepted.reply);
+  const auto streams = StreamsOf(reply);
+  const KeyIndices keys = FindKeys(accepted.row, request);
+  for (uint32_t key : keys) {
+    const bool fresh = request.arg(key + keys.size()) == ">";
+    const auto found = std::find_if(streams.begin(), streams.end(),
+                                    [&](const auto& stream) { return stream.first == request.arg(key); });
+    const bool delivered = found != streams.end() && !found->second->items.empty();
+    if (!delivered || !fresh) {
+      // History raises only delivery counts, which servers don't replicate either; the consumer may be new.
+      Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(key), group, consumer}, Kind::kNoError);
+      continue;
+    }
+    Args args{"XREADGROUP", "GROUP", group, consumer, "COUNT"};
+    const std::string count = std::to_string(found->second->items.size());
+    args.push_back(count);
+    for (size_t i = 4; i < key; ++i) {
+      if (EqualsIgnoreCase(request.arg(i), "NOACK")) args.push_back("NOACK");
+      if (EqualsIgnoreCase(request.arg(i), "STREAMS")) break;
+    }
+    args.insert(args.end(), {"STREAMS", request.arg(key), ">"});
+    std::string expected = "*1\r\n*2\r\n";
+    AppendBulk(&expected, found->first);
+    AppendReply(&expected, *found->second);
+    Emit(follow, args, Kind::kReply, 0, std::move(expected));
+  }
+}
+
+std::string IdOf(const Reply& item) { return std::string(item.is_aggregate() && !item.items.empty() ? item.items[0].text : item.text); }
+
+// XCLAIM key group consumer min-idle id … options.
+void Claim(const Accepted& accepted, Follow* follow) {
+  const RequestView request = accepted.request;
+  const Reply reply = ParseReply(accepted.reply);
+  if (reply.items.empty()) {
+    Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(1), request.arg(2), request.arg(3)}, Kind::kNoError);
+    return;
+  }
+  std::vector<std::string> ids;
+  for (const Reply& item : reply.items) ids.push_back(IdOf(item));
+  Args args{"XCLAIM", request.arg(1), request.arg(2), request.arg(3), "0"};
+  for (const std::string& id : ids) args.push_back(id);
+  size_t options = 5;
+  while (options < request.argc() && !request.arg(options).empty() && request.arg(options)[0] >= '0' &&
+         request.arg(options)[0] <= '9') {
+    ++options;
+  }
+  for (size_t i = options; i < request.argc(); ++i) args.push_back(request.arg(i));
+  Emit(follow, args, Kind::kSame);
+}
+
+// XAUTOCLAIM: [cursor, claimed, deleted].
+void AutoClaim(const Accepted& accepted, Follow* follow) {
+  const RequestView request = accepted.request;
+  const Reply reply = ParseReply(accepted.reply);
+  if (reply.items.size() < 2) {
+    follow->unknown = true;
+    return;
+  }
+  std::vector<std::string> claimed, deleted;
+  for (const Reply& item : reply.items[1].items) claimed.push_back(IdOf(item));
+  if (reply.items.size() > 2) {
+    for (const Reply& item : reply.items[2].items) deleted.push_back(IdOf(item));
+  }
+  if (!claimed.empty()) {
+    Args args{"XCLAIM", request.arg(1), request.arg(2), request.arg(3), "0"};
+    for (const std::string& id : claimed) args.push_back(id);
+    for (size_t i = 6; i < request.argc(); ++i) {
+      if (EqualsIgnoreCase(request.arg(i), "JUSTID")) args.push_back("JUSTID");
+    }
+    Emit(follow, args, Kind::kNoError);
+  }
+  if (!deleted.empty()) {
+    Args args{"XACK", request.arg(1), request.arg(2)};
+    for (const std::string& id : deleted) args.push_back(id);
+    Emit(follow, args, Kind::kNoError);
+  }
+  if (claimed.empty() && deleted.empty()) {
+    Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(1), request.arg(2), request.arg(3)}, Kind::kNoError);
+  }
+}
+
+}  // namespace
+
+bool TrimsApproximately(const CommandRow& row, RequestView request) {
+  const bool can_trim = row.effect == Effect::kStreamAdd || row.effect == Effect::kStreamTrim;
+  return can_trim && ReadOptions(request).approximate;
+}
+
+void RewriteStream(const Accepted& accepted, Follow* follow) {
+  switch (accepted.row.effect) {
+    case Effect::kStreamAdd: return Add(accepted, follow);
+    case Effect::kStreamTrim: return Trim(accepted, follow);
+    case Effect::kStreamReadGroup: return ReadGroup(accepted, follow);
+    case Effect::kStreamClaim: return Claim(accepted, follow);
+    case Effect::kStreamAutoClaim: return AutoClaim(accepted, follow);
+    default: return;
+  }
+}
+
+}  // namespace crossfade

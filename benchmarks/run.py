@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -150,12 +151,21 @@ def start_crossfade(servers, binary, mode, old, new):
     def ready():
         for line in servers.log_of(name).splitlines():
             if "ready listen=" in line:
-                return int(line.split("ready listen=")[1].split()[0].rsplit(":", 1)[1])
+                words = line.split("ready listen=")[1].split()
+                return int(words[0].rsplit(":", 1)[1]), words[1].split("admin=")[1]
         return None
 
-    port = wait_for(name, ready, process, lambda: servers.log_of(name))
+    port, admin = wait_for(name, ready, process, lambda: servers.log_of(name))
     wait_for(name, lambda: answers(port), process, lambda: servers.log_of(name))
-    return process.pid, port
+    return process.pid, port, admin
+
+
+def followed(admin):
+    """What a proxy says of its writes: cheap figures are worth nothing if the secondary didn't get them."""
+    with urllib.request.urlopen(f"http://{admin}/api/v1/status", timeout=5) as answer:
+        status = json.load(answer)
+    kept = {"writes": ("total", "followed", "diverged"), "reads": ("compared", "mismatched"), "dirty": ("keys",)}
+    return {group: {name: status[group][name] for name in names} for group, names in kept.items()}
 
 
 def cpu_seconds(pid):
@@ -261,6 +271,7 @@ def run_proxies(args, directory):
     try:
         old = start_redis(servers, "old")
         targets = {"direct": (None, old)}
+        admins = {}
         if shutil.which("nutcracker"):
             targets["twemproxy"] = start_twemproxy(servers, old)
         else:
@@ -269,12 +280,13 @@ def run_proxies(args, directory):
             for mode in list(MODES)[:2] if args.quick else MODES:
                 # Stores of its own for each: a proxy is the only writer of its two.
                 stores = [start_redis(servers, f"{side}-{mode.replace(' ', '-')}") for side in ("old", "new")]
-                targets[mode] = start_crossfade(servers, args.binary, mode, *stores)
+                *targets[mode], admins[mode] = start_crossfade(servers, args.binary, mode, *stores)
         else:
             print(f"{args.binary} is not built: twemproxy only", file=sys.stderr)
         loads = [load for load in LOADS if load.in_quick] if args.quick else LOADS
         rounds = args.rounds or (1 if args.quick else 5)
-        return summarize(measure(targets, loads, rounds, 0.25 if args.quick else 1.0), loads)
+        rows = summarize(measure(targets, loads, rounds, 0.25 if args.quick else 1.0), loads)
+        return rows, {mode: followed(admin) for mode, admin in admins.items()}
     finally:
         servers.stop()
 
@@ -298,8 +310,10 @@ def main():
             print(f"{args.parser_binary} is not built: no parser figures", file=sys.stderr)
     if args.only != "parser":
         with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as directory:
-            result["proxy"] = run_proxies(args, directory)
+            result["proxy"], result["crossfade"] = run_proxies(args, directory)
         print_proxy_table(result["proxy"])
+        for mode, said in result["crossfade"].items():
+            print(f"crossfade, {mode}: {json.dumps(said)}")
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(result, indent=1) + "\n")
 

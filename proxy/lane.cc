@@ -61,6 +61,7 @@ Slot* Lane::NewSlot(Slot::Kind kind, ReplyTo to, int db, int protocol) {
 }
 
 void Lane::ReleaseIfOver(Slot* slot) {
+  CHECK(slot->order != 0);  // a slot is freed once
   const auto over = [](Half half) { return half == Half::kNone || half == Half::kDone; };
   if (!over(slot->primary) || !over(slot->secondary)) return;
   if (slot->kind == Slot::Kind::kQuestion) {

@@ -138,6 +138,7 @@ class Lane : private Link::Owner {
   // lane_primary.cc
   void OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply);
   void PrimaryAnswered(Slot* slot);
+  void PrimaryOver(Slot* slot);
   void ReadAnswered(Slot* slot);
   void WriteAccepted(Slot* slot);
   void RewriteTransaction(Slot* slot);

@@ -39,7 +39,7 @@ void Lane::PrimaryAnswered(Slot* slot) {
   switch (slot->kind) {
     case Slot::Kind::kRead: return ReadAnswered(slot);
     case Slot::Kind::kCopy: return CopyAnswered(slot);
-    case Slot::Kind::kQuestion: return ReleaseIfOver(slot);
+    case Slot::Kind::kQuestion: return PrimaryOver(slot);
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction: break;
   }
@@ -49,7 +49,17 @@ void Lane::PrimaryAnswered(Slot* slot) {
   } else {
     WriteAccepted(slot);
   }
-  ReleaseIfOver(slot);
+  PrimaryOver(slot);
+}
+
+// A slot whose turn on the secondary is still to come belongs to the queue: the pump ends it.
+void Lane::PrimaryOver(Slot* slot) {
+  const bool queued = slot->secondary == Half::kPending || slot->secondary == Half::kReady || slot->secondary == Half::kSkipped;
+  if (queued) {
+    Pump();
+  } else {
+    ReleaseIfOver(slot);
+  }
 }
 
 void Lane::ReadAnswered(Slot* slot) {
@@ -59,7 +69,7 @@ void Lane::ReadAnswered(Slot* slot) {
     owner_->OnDirty();
   }
   CompareIfBoth(slot);
-  ReleaseIfOver(slot);
+  PrimaryOver(slot);
 }
 
 void Lane::WriteAccepted(Slot* slot) {
@@ -77,7 +87,6 @@ void Lane::WriteAccepted(Slot* slot) {
   if (slot->secondary == Half::kPending && !nothing) {
     if (slot->wait_for_both) SetDeadline(slot, config_.timeouts.ack_ms);
     slot->secondary = Half::kReady;
-    Pump();
     return;
   }
   if (nothing && !slot->no_follow && slot->secondary == Half::kPending) ++counters_->writes_followed;
@@ -130,9 +139,8 @@ void Lane::CopyAnswered(Slot* slot) {
     if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(false);
   } else {
     slot->secondary = Half::kReady;
-    Pump();
   }
-  ReleaseIfOver(slot);
+  PrimaryOver(slot);
 }
 
 // The primary's connection is gone before it had answered this slot.
@@ -167,7 +175,7 @@ void Lane::PrimaryBroke(Slot* slot, const absl::Status& why) {
       break;
     case Slot::Kind::kQuestion: slot->answers.status = why; break;
   }
-  ReleaseIfOver(slot);
+  PrimaryOver(slot);
 }
 
 void Lane::RetryReads() {

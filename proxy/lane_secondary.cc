@@ -85,11 +85,9 @@ void Lane::SendFollow(Slot* slot) {
   }
 }
 
-// There is nothing to send for this slot. Its turn may be still to come; the pump passes over it then.
+// There is nothing to send for this slot. If its turn is still to come, the pump will pass over it.
 void Lane::SkipFollow(Slot* slot) {
-  if (slot->secondary != Half::kPending) return;
-  slot->secondary = Half::kSkipped;
-  Pump();
+  if (slot->secondary == Half::kPending) slot->secondary = Half::kSkipped;
 }
 
 void Lane::OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply) {

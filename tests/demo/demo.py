@@ -14,7 +14,8 @@ from typing import Any, Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
-from harness import HOST, Rig, wait_until  # noqa: E402  (found through the path above)
+from admin import wait_until  # noqa: E402  (found through the path above)
+from harness import HOST, Rig  # noqa: E402
 from stores import difference, expiry_gaps, fill  # noqa: E402
 from traffic import Load, LoadResult, LoadSpec  # noqa: E402
 

@@ -6,7 +6,8 @@ import threading
 import time
 from typing import Optional
 
-from harness import HOST, LONG, Admin, CrossfadeTest, Rig, main, wait_until
+from admin import Admin, wait_until
+from harness import HOST, LONG, CrossfadeTest, Rig, main
 from traffic import Load, LoadResult, LoadSpec, raw_client
 
 SECONDS = 30.0 if LONG else 12.0

@@ -6,7 +6,8 @@ import threading
 import time
 from typing import Optional
 
-from harness import LONG, CrossfadeTest, Rig, main, wait_until
+from admin import wait_until
+from harness import LONG, CrossfadeTest, Rig, main
 from resp import Closed, ErrorReply, RawConnection, encode
 
 SEED = int(os.environ.get("CROSSFADE_SEED", random.SystemRandom().randrange(2**32)))

@@ -3,7 +3,8 @@ import time
 
 import redis
 
-from harness import CrossfadeTest, Rig, main, wait_until
+from admin import wait_until
+from harness import CrossfadeTest, Rig, main
 from traffic import Load, LoadSpec, raw_client
 
 KEPT = 500  # keys that only a copy can bring back

@@ -3,7 +3,8 @@ import time
 
 import redis
 
-from harness import HOST, LONG, CrossfadeTest, Rig, free_port, main, wait_until
+from admin import wait_until
+from harness import HOST, LONG, CrossfadeTest, Rig, free_port, main
 from traffic import Load, LoadSpec, raw_client
 
 STOPPED_SECONDS = 10.0 if LONG else 4.0

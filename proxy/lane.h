@@ -23,6 +23,7 @@
 #include "proxy/io.h"
 #include "proxy/link.h"
 #include "proxy/slot.h"
+#include "routing/companion.h"
 #include "routing/dirty_set.h"
 #include "routing/expiry_watch.h"
 #include "routing/migration.h"

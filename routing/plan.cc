@@ -4,7 +4,7 @@
 
 #include "fmt/format.h"
 #include "protocol/resp_writer.h"
-#include "routing/rewrite.h"
+#include "routing/companion.h"
 
 namespace crossfade {
 

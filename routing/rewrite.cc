@@ -7,6 +7,7 @@
 
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
+#include "routing/companion.h"
 #include "routing/rewrite_stream.h"
 
 namespace crossfade {
@@ -408,62 +409,5 @@ void Follow::Clear() {
 }
 
 void Rewrite(const Accepted& accepted, Follow* follow) { Rewriter(accepted, follow).Run(); }
-
-KeyIndices WrittenKeys(const CommandRow& row, RequestView request) {
-  KeyIndices keys = FindKeys(row, request);
-  // The first key of these is the source; what follows is where the result is stored.
-  if ((row.keys == KeyRule::kSort || row.keys == KeyRule::kGeoStore) && !keys.empty()) keys.erase(keys.begin());
-  return keys;
-}
-
-Companion CompanionOf(const CommandRow& row, RequestView request) {
-  if (row.effect == Effect::kCopyKeys) return Companion::kCopyKeys;
-  if (row.effect == Effect::kStreamAdd || row.effect == Effect::kStreamTrim) {
-    return TrimsApproximately(row, request) ? Companion::kStreamLength : Companion::kNone;
-  }
-  return Companion::kNone;
-}
-
-int AppendCompanions(Companion companion, const CommandRow& row, RequestView request, std::string* out) {
-  switch (companion) {
-    case Companion::kNone: return 0;
-    case Companion::kStreamLength: AppendCommand(out, {"XLEN", request.arg(1)}); return 1;
-    case Companion::kCopyKeys: {
-      const KeyIndices keys = WrittenKeys(row, request);
-      for (uint32_t key : keys) {
-        AppendCommand(out, {"PTTL", request.arg(key)});
-        AppendCommand(out, {"DUMP", request.arg(key)});
-      }
-      return static_cast<int>(2 * keys.size());
-    }
-  }
-  return 0;
-}
-
-void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view dump, const WriteTimes& times,
-                 Follow* follow) {
-  const auto ttl = IntegerReply(pttl);
-  if (!ttl || IsErrorReply(dump)) {
-    follow->unknown = true;
-    return;
-  }
-  Expectation& expectation = follow->expectations.emplace_back();
-  if (IsNullReply(dump)) {
-    AppendCommand(&follow->bytes, {"DEL", key});
-    expectation.kind = Kind::kNoError;
-    return;
-  }
-  const Reply payload = ParseReply(dump);
-  expectation.kind = Kind::kOk;
-  // PTTL answers 0 in the last millisecond, and -2 if the key came into being after it was asked; RESTORE takes 0 for
-  // "never". A millisecond is right for the first, and the second can't be within one slot of this lane.
-  const int64_t left = std::max<int64_t>(*ttl, 1);
-  const int64_t when = *ttl < 0 ? 0 : times.read_ms + left + times.secondary_offset_ms;
-  AppendCommand(&follow->bytes, {"RESTORE", key, Text(when), payload.text, "REPLACE", "ABSTTL"});
-  if (*ttl < 0) return;
-  ExpiryNote& note = follow->expiries.emplace_back();
-  note.key = key;
-  note.window = {times.sent_ms + left - times.uncertainty_ms, times.read_ms + left + times.uncertainty_ms};
-}
 
 }  // namespace crossfade

@@ -72,22 +72,4 @@ struct Accepted {
 // Appends to *follow. REQUIRES: row.route is kWrite and the reply is no error.
 void Rewrite(const Accepted& accepted, Follow* follow);
 
-// What is asked of the primary directly after the write, to know its effect.
-enum class Companion : uint8_t {
-  kNone,
-  kStreamLength,  // XLEN key: how much an approximate trim left
-  kCopyKeys,      // PTTL and DUMP of each written key
-};
-Companion CompanionOf(const CommandRow& row, RequestView request);
-// Appends the companion commands for the keys they concern, and returns how many.
-int AppendCompanions(Companion companion, const CommandRow& row, RequestView request, std::string* out);
-
-// One key copied: RESTORE, or DEL when the primary has none. `pttl` and `dump` are the primary's replies to PTTL and
-// DUMP. Sets follow->unknown when they make no sense.
-void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view dump, const WriteTimes& times,
-                 Follow* follow);
-
-// Keys that a copying command writes: what CompanionOf's kCopyKeys asks for.
-KeyIndices WrittenKeys(const CommandRow& row, RequestView request);
-
 }  // namespace crossfade

@@ -1,0 +1,30 @@
+// What is asked of the primary beside a command, directly after it, so that its effect on the secondary can be told: how
+// much a trim left, and what a key holds. And a key's copy, made from such answers. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "routing/rewrite.h"
+
+namespace crossfade {
+
+enum class Companion : uint8_t {
+  kNone,
+  kStreamLength,  // XLEN key: how much an approximate trim left
+  kCopyKeys,      // PTTL and DUMP of each written key
+};
+Companion CompanionOf(const CommandRow& row, RequestView request);
+
+// Appends the companion commands for the keys they concern, and returns how many.
+int AppendCompanions(Companion companion, const CommandRow& row, RequestView request, std::string* out);
+
+// Keys that a copying command (SORT, GEORADIUS) writes: those of its STORE, none without one.
+KeyIndices WrittenKeys(const CommandRow& row, RequestView request);
+
+// One key copied: RESTORE, or DEL when the primary has none. `pttl` and `dump` are the primary's replies to PTTL and
+// DUMP. Sets follow->unknown when they make no sense.
+void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view dump, const WriteTimes& times,
+                 Follow* follow);
+
+}  // namespace crossfade

@@ -126,6 +126,7 @@ class Lane : private Link::Owner {
   void CheckDeadlines();
   int64_t WallOf(int64_t us) const { return (us + wall_minus_clock_us_) / 1000; }
   WriteTimes TimesOf(const Slot& slot) const;
+  bool EagerConsumers() const { return primary().info().eager_consumers; }
 
   // lane_submit.cc
   bool SecondaryCanFollow(int db) const;
@@ -159,8 +160,9 @@ class Lane : private Link::Owner {
   void SecondaryAnswered(Slot* slot);
   void ShiftedReadAnswered(Slot* slot);
   void FollowAnswered(Slot* slot);
+  void LogDivergence(const Slot& slot);
   void ApplyExpiries(const Slot& slot);
-  bool NearExpiry(const Slot& slot) const;
+  bool AnyKey(const Slot& slot, const std::function<bool(std::string_view)>& holds) const;
   void CompareIfBoth(Slot* slot);
   void AskPrimaryInstead(Slot* slot, bool warm);
   void SecondaryBroke(Slot* slot, DirtyCause cause);
@@ -184,6 +186,8 @@ class Lane : private Link::Owner {
   size_t lag_slots_ = 0;
   bool shedding_ = false;           // the backlog was dropped: nothing follows until the secondary has answered all
   bool pumping_ = false;
+  int64_t divergence_second_ = 0;
+  int divergences_logged_ = 0;
   int64_t wall_minus_clock_us_ = 0;
   std::string scratch_;
 

@@ -80,7 +80,9 @@ void Lane::WriteAccepted(Slot* slot) {
     slot->follow.bytes = slot->request.view().bytes();
     slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
   } else {
-    Rewrite({*slot->row, slot->request.view(), slot->primary_reply, slot->companions, TimesOf(*slot)}, &slot->follow);
+    Rewrite({*slot->row, slot->request.view(), slot->primary_reply, slot->companions, TimesOf(*slot),
+             EagerConsumers()},
+            &slot->follow);
   }
   if (slot->follow.unknown) MarkDirty(*slot, DirtyCause::kEffectUnknown);
   const bool nothing = slot->follow.empty();
@@ -107,20 +109,16 @@ void Lane::RewriteTransaction(Slot* slot) {
   const Reply reply = ParseReply(slot->primary_reply);
   if (reply.is_null() || reply.items.size() != slot->transaction.size()) return;  // nil: a watched key had changed
   Follow& block = slot->follow;
+  for (const QueuedCommand& command : slot->transaction) {
+    // What only a companion could tell (a trim's result, a copy) isn't asked inside a block: all its keys are copied.
+    block.unknown = block.unknown || CompanionOf(*command.row, command.request.view()) != Companion::kNone;
+  }
+  if (block.unknown) return;
   for (size_t i = 0; i < reply.items.size(); ++i) {
     AppendReply(&slot->element_replies.emplace_back(), reply.items[i]);
     const QueuedCommand& command = slot->transaction[i];
     if (reply.items[i].is_error() || command.row->route != Route::kWrite) continue;
-    const RequestView request = command.request.view();
-    // What only a companion could tell (a trim's result, a copy) isn't asked inside a block: those keys are copied.
-    if (CompanionOf(*command.row, request) != Companion::kNone) {
-      for (uint32_t key : FindKeys(*command.row, request)) {
-        dirty_->Mark(slot->db, request.arg(key), DirtyCause::kEffectUnknown, slot->order);
-      }
-      owner_->OnDirty();
-      continue;
-    }
-    Rewrite({*command.row, request, slot->element_replies.back(), {}, TimesOf(*slot)}, &block);
+    Rewrite({*command.row, command.request.view(), slot->element_replies.back(), {}, TimesOf(*slot), EagerConsumers()}, &block);
     slot->element_of.resize(block.expectations.size(), static_cast<int>(i));
   }
   if (block.expectations.size() < 2) return;

@@ -6,11 +6,13 @@
 #include "proxy/lane.h"
 #include "routing/comparer.h"
 #include "routing/follow_check.h"
+#include "spdlog/spdlog.h"
 
 namespace crossfade {
 
 namespace {
 constexpr int64_t kCompareToleranceMs = 100;
+constexpr int kDivergencesLoggedPerSecond = 5;
 }
 
 // Takes a turn on the secondary, and charges it to the backlog.
@@ -124,7 +126,10 @@ void Lane::CheckFollow(Slot* slot, std::string_view reply) {
     met = Meets(expectation, *slot->row, slot->request.view(), slot->primary_reply, reply);
   }
   slot->diverged = slot->diverged || !met;
-  slot->refused = slot->refused || IsErrorReply(reply);
+  if (IsErrorReply(reply)) {
+    slot->refused = true;
+    slot->secondary_reply = reply;
+  }
 }
 
 // EXEC's reply on the secondary.
@@ -142,8 +147,11 @@ void Lane::CheckBlock(Slot* slot, std::string_view bytes) {
     const QueuedCommand& command = slot->transaction[slot->element_of[i]];
     const bool met = Meets(expectations[i], *command.row, command.request.view(),
                            slot->element_replies[slot->element_of[i]], element);
-    slot->diverged = slot->diverged || !met;
+    if (met) continue;
+    if (!slot->diverged) slot->differed = command.row;
+    slot->diverged = true;
     slot->refused = slot->refused || reply.items[i].is_error();
+    if (reply.items[i].is_error()) slot->secondary_reply = element;
   }
 }
 
@@ -195,23 +203,27 @@ void Lane::AskPrimaryInstead(Slot* slot, bool warm) {
 
 void Lane::FollowAnswered(Slot* slot) {
   if (slot->no_follow) return;
-  const bool near_expiry = NearExpiry(*slot);
+  const bool near_expiry = AnyKey(*slot, [&](std::string_view key) {
+    return expiry_->Uncertain(slot->db, key, WallOf(slot->sent_us), WallOf(secondary().last_read_us()));
+  });
+  // On a key whose copy is still outstanding a difference is nothing new.
+  const bool was_dirty = slot->diverged && AnyKey(*slot, [&](std::string_view key) { return dirty_->Contains(slot->db, key); });
   ApplyExpiries(*slot);
-  if (slot->diverged) {
-    if (slot->refused) {
-      ++counters_->writes_refused;
-    } else if (near_expiry) {
-      ++counters_->expiry_races;
-    } else {
-      ++counters_->writes_diverged;
-    }
-    MarkDirty(*slot, slot->refused ? DirtyCause::kRefused : near_expiry ? DirtyCause::kExpiryRace : DirtyCause::kReplyDiffered);
+  if (slot->refused) {
+    ++counters_->writes_refused;
+  } else if (slot->diverged && was_dirty) {
+    ++counters_->writes_on_dirty;
   } else if (near_expiry) {
     ++counters_->expiry_races;
-    ++counters_->writes_followed;
-    MarkDirty(*slot, DirtyCause::kExpiryRace);
+  } else if (slot->diverged) {
+    ++counters_->writes_diverged;
+  }
+  if (slot->diverged) {
+    if (!near_expiry && !was_dirty) LogDivergence(*slot);
+    MarkDirty(*slot, slot->refused ? DirtyCause::kRefused : near_expiry ? DirtyCause::kExpiryRace : DirtyCause::kReplyDiffered);
   } else {
     ++counters_->writes_followed;
+    if (near_expiry) MarkDirty(*slot, DirtyCause::kExpiryRace);
   }
   if (slot->wait_for_both && slot->to.client != 0) {
     if (!slot->diverged) return Answer(slot, slot->primary_reply);
@@ -219,6 +231,20 @@ void Lane::FollowAnswered(Slot* slot) {
     AnswerError(std::exchange(slot->to, ReplyTo()),
                 "ERR crossfade: applied on the primary, but the secondary did not agree (ack = \"both\"); it will be repaired");
   }
+}
+
+// Names the command, never its key; at most a few a second, since a secondary that is out of step differs often.
+void Lane::LogDivergence(const Slot& slot) {
+  const int64_t second = slot.sent_us / 1'000'000;
+  if (second != divergence_second_) {
+    divergence_second_ = second;
+    divergences_logged_ = 0;
+  }
+  if (++divergences_logged_ > kDivergencesLoggedPerSecond) return;
+  const bool block = slot.kind == Slot::Kind::kTransaction;
+  spdlog::warn("event=write_diverged command={}{} db={} refused={} secondary_answered=\"{}\"", block ? "exec:" : "",
+               !block ? slot.row->name : slot.differed != nullptr ? slot.differed->name : "?", slot.db, slot.refused,
+               slot.refused ? ErrorCode(slot.secondary_reply) : "another reply");
 }
 
 void Lane::ApplyExpiries(const Slot& slot) {
@@ -232,19 +258,14 @@ void Lane::ApplyExpiries(const Slot& slot) {
   }
 }
 
-// Did the write run, on either side, while one of its keys may have been expired on one side only?
-bool Lane::NearExpiry(const Slot& slot) const {
-  if (expiry_->empty()) return false;
-  const int64_t from_ms = WallOf(slot.sent_us);
-  const int64_t to_ms = WallOf(secondary().last_read_us());
-  const auto near = [&](RequestView request, const KeyIndices& keys) {
-    return std::any_of(keys.begin(), keys.end(), [&](uint32_t key) {
-      return expiry_->Uncertain(slot.db, request.arg(key), from_ms, to_ms);
-    });
+// Does this hold for any key that the slot writes or reads?
+bool Lane::AnyKey(const Slot& slot, const std::function<bool(std::string_view)>& holds) const {
+  const auto any = [&](RequestView request, const KeyIndices& keys) {
+    return std::any_of(keys.begin(), keys.end(), [&](uint32_t key) { return holds(request.arg(key)); });
   };
-  if (slot.kind != Slot::Kind::kTransaction) return near(slot.request.view(), slot.keys);
+  if (slot.kind != Slot::Kind::kTransaction) return any(slot.request.view(), slot.keys);
   return std::any_of(slot.transaction.begin(), slot.transaction.end(), [&](const QueuedCommand& command) {
-    return command.row->route == Route::kWrite && near(command.request.view(), FindKeys(*command.row, command.request.view()));
+    return command.row->route == Route::kWrite && any(command.request.view(), FindKeys(*command.row, command.request.view()));
   });
 }
 

@@ -16,6 +16,7 @@ struct ServerInfo {
   int databases = 16;
   bool resp3 = false;
   bool is_replica = false;
+  bool eager_consumers = true;  // a stream consumer is created even when there is nothing for it (Redis since 7.2)
   int64_t connection_id = 0;  // of the connection that asked; 0 when unknown
 };
 

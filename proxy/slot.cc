@@ -21,7 +21,7 @@ void Slot::Reset() {
   on_miss = OnMiss::kNil;
   db = 0;
   to = ReplyTo();
-  row = nullptr;
+  row = differed = nullptr;
   keys.clear();
   request.Clear();
   sent_us = 0;

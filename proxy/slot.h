@@ -65,6 +65,7 @@ struct Slot {
   uint64_t order = 0;        // place in the lane; unique for ever
   ReplyTo to;
   const CommandRow* row = nullptr;
+  const CommandRow* differed = nullptr;  // of EXEC: the first command on which the secondary did not agree
   KeyIndices keys;
   Request request;
   int64_t sent_us = 0;

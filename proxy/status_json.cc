@@ -118,6 +118,7 @@ Json StatusJson(const Proxy& proxy) {
                     {"followed", counters.writes_followed},
                     {"diverged", counters.writes_diverged},
                     {"refused_by_secondary", counters.writes_refused},
+                    {"differed_on_dirty_keys", counters.writes_on_dirty},
                     {"not_followed", counters.writes_not_followed},
                     {"expiry_races", counters.expiry_races},
                     {"unknown_outcomes", counters.unknown_outcomes},

@@ -55,6 +55,7 @@ struct Counters {
   uint64_t writes_total = 0;     // accepted by the primary
   uint64_t writes_followed = 0;  // … and agreed on by the secondary, or without an effect to follow
   uint64_t writes_diverged = 0;  // the secondary answered differently, on keys that were clean
+  uint64_t writes_on_dirty = 0;  // … on keys that were still waiting for their copy
   uint64_t writes_refused = 0;   // the secondary answered an error
   uint64_t writes_not_followed = 0;  // not sent: away, queue full, journal, off
   uint64_t expiry_races = 0;     // written so near an expiry that the keys were copied to be sure

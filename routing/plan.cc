@@ -37,7 +37,11 @@ bool Asks(RequestView request, size_t from, std::string_view word) {
 
 // Why a command that the server would know is not carried out here; empty when it is.
 std::string RefusalOf(const CommandRow& row, RequestView request, const Session& session) {
-  if (row.route == Route::kRefused) return fmt::format("ERR {}", row.refusal);
+  if (row.route == Route::kRefused) {
+    // Clients look at the words in which a server says that it is no cluster.
+    if (row.name.starts_with("cluster")) return fmt::format("ERR {}", row.refusal);
+    return fmt::format("ERR '{}' is refused: {}", row.name, row.refusal);
+  }
   if ((row.name == "xread" || row.name == "xreadgroup") && Asks(request, 1, "BLOCK")) {
     return fmt::format("ERR crossfade: {} with BLOCK is not built yet; leave BLOCK out and ask again after a pause", row.name);
   }

@@ -67,6 +67,8 @@ struct Accepted {
   std::string_view reply;                   // the primary's; not an error
   std::span<const std::string> companions;  // replies to the companion commands
   WriteTimes times;
+  // Does the primary create a consumer that reads or claims, also when there was nothing for it? Redis does since 7.2.
+  bool eager_consumers = true;
 };
 
 // Appends to *follow. REQUIRES: row.route is kWrite and the reply is no error.

@@ -111,6 +111,7 @@ void ReadGroup(const Accepted& accepted, Follow* follow) {
     const bool delivered = found != streams.end() && !found->second->items.empty();
     if (!delivered || !fresh) {
       // History raises only delivery counts, which servers don't replicate either; the consumer may be new.
+      if (fresh && !accepted.eager_consumers) continue;
       Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(key), group, consumer}, Kind::kNoError);
       continue;
     }
@@ -131,25 +132,50 @@ void ReadGroup(const Accepted& accepted, Follow* follow) {
 
 std::string IdOf(const Reply& item) { return std::string(item.is_aggregate() && !item.items.empty() ? item.items[0].text : item.text); }
 
-// XCLAIM key group consumer min-idle id … options.
-void Claim(const Accepted& accepted, Follow* follow) {
+// The consumer of an XCLAIM or XAUTOCLAIM.
+void CreateConsumer(const Accepted& accepted, Follow* follow) {
   const RequestView request = accepted.request;
-  const Reply reply = ParseReply(accepted.reply);
-  if (reply.items.empty()) {
-    Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(1), request.arg(2), request.arg(3)}, Kind::kNoError);
-    return;
-  }
-  std::vector<std::string> ids;
-  for (const Reply& item : reply.items) ids.push_back(IdOf(item));
-  Args args{"XCLAIM", request.arg(1), request.arg(2), request.arg(3), "0"};
-  for (const std::string& id : ids) args.push_back(id);
+  Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(1), request.arg(2), request.arg(3)}, Kind::kNoError);
+}
+
+// "5" and "5-0" are the same id.
+std::string FullId(std::string_view id) {
+  return id.find('-') == std::string_view::npos ? std::string(id) + "-0" : std::string(id);
+}
+
+// XCLAIM key group consumer min-idle id … options. What came back is claimed. What was asked for and didn't come is
+// claimed with an idle time that nothing has: that claims nothing, but drops entries whose message is gone, as the
+// primary did, and moves the group on where LASTID says so.
+void Claim(const Accepted& accepted, Follow* follow) {
+  constexpr std::string_view kNeverIdleSoLong = "9223372036854775807";
+  const RequestView request = accepted.request;
   size_t options = 5;
-  while (options < request.argc() && !request.arg(options).empty() && request.arg(options)[0] >= '0' &&
-         request.arg(options)[0] <= '9') {
-    ++options;
+  while (options < request.argc() && !request.arg(options).empty() && isdigit(request.arg(options)[0])) ++options;
+  std::vector<std::string> claimed, others;
+  const Reply reply = ParseReply(accepted.reply);
+  for (const Reply& item : reply.items) {
+    if (std::string id = IdOf(item); !id.empty()) claimed.push_back(std::move(id));
   }
-  for (size_t i = options; i < request.argc(); ++i) args.push_back(request.arg(i));
-  Emit(follow, args, Kind::kSame);
+  for (size_t i = 5; i < options; ++i) {
+    std::string id = FullId(request.arg(i));
+    if (std::find(claimed.begin(), claimed.end(), id) == claimed.end()) others.push_back(std::move(id));
+  }
+  if (!claimed.empty()) {
+    Args args{"XCLAIM", request.arg(1), request.arg(2), request.arg(3), "0"};
+    args.insert(args.end(), claimed.begin(), claimed.end());
+    for (size_t i = options; i < request.argc(); ++i) args.push_back(request.arg(i));
+    Emit(follow, args, Kind::kSame);
+  }
+  if (!others.empty()) {
+    Args args{"XCLAIM", request.arg(1), request.arg(2), request.arg(3), kNeverIdleSoLong};
+    args.insert(args.end(), others.begin(), others.end());
+    for (size_t i = options; i + 1 < request.argc(); ++i) {
+      if (EqualsIgnoreCase(request.arg(i), "LASTID")) args.insert(args.end(), {"LASTID", request.arg(i + 1)});
+    }
+    args.push_back("JUSTID");
+    Emit(follow, args, Kind::kReply, 0, "*0\r\n");
+  }
+  if (claimed.empty() && accepted.eager_consumers) CreateConsumer(accepted, follow);
 }
 
 // XAUTOCLAIM: [cursor, claimed, deleted].
@@ -178,9 +204,7 @@ void AutoClaim(const Accepted& accepted, Follow* follow) {
     for (const std::string& id : deleted) args.push_back(id);
     Emit(follow, args, Kind::kNoError);
   }
-  if (claimed.empty() && deleted.empty()) {
-    Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(1), request.arg(2), request.arg(3)}, Kind::kNoError);
-  }
+  if (claimed.empty() && deleted.empty() && accepted.eager_consumers) CreateConsumer(accepted, follow);
 }
 
 }  // namespace

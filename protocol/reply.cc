@@ -83,22 +83,29 @@ class Walker {
 Reply ParseReply(std::string_view bytes) { return Walker(bytes).Take(); }
 
 void AppendReply(std::string* out, const Reply& reply) {
+  const auto line = [out](char type, std::string_view text) {
+    out->push_back(type);
+    out->append(text);
+    out->append("\r\n", 2);
+  };
+  const auto items = [&](char type, size_t count) {
+    line(type, std::to_string(count));
+    for (const Reply& item : reply.items) AppendReply(out, item);
+  };
   switch (reply.type) {
-    case ReplyType::kNull: return AppendNull(out, 2);
+    case ReplyType::kNull: return line('_', "");
     case ReplyType::kError: return AppendError(out, reply.text);
     case ReplyType::kSimple: return AppendSimple(out, reply.text);
-    case ReplyType::kInteger:
-    case ReplyType::kBoolean: return AppendInteger(out, reply.integer);
-    case ReplyType::kBulk:
-    case ReplyType::kDouble:
-    case ReplyType::kBigNumber: return AppendBulk(out, reply.text);
-    case ReplyType::kArray:
-    case ReplyType::kMap:
-    case ReplyType::kSet:
-    case ReplyType::kPush: break;
+    case ReplyType::kInteger: return AppendInteger(out, reply.integer);
+    case ReplyType::kBoolean: return line('#', reply.integer != 0 ? "t" : "f");
+    case ReplyType::kBulk: return AppendBulk(out, reply.text);
+    case ReplyType::kDouble: return line(',', reply.text);
+    case ReplyType::kBigNumber: return line('(', reply.text);
+    case ReplyType::kArray: return items('*', reply.items.size());
+    case ReplyType::kMap: return items('%', reply.items.size() / 2);
+    case ReplyType::kSet: return items('~', reply.items.size());
+    case ReplyType::kPush: return items('>', reply.items.size());
   }
-  AppendArrayHeader(out, reply.items.size());
-  for (const Reply& item : reply.items) AppendReply(out, item);
 }
 
 std::optional<int64_t> IntegerReply(std::string_view bytes) {

@@ -41,7 +41,7 @@ struct Reply {
 // REQUIRES: `bytes` is exactly one reply, as ReplyParser found it. Attributes are skipped. The result borrows `bytes`.
 Reply ParseReply(std::string_view bytes);
 
-// The same value in RESP again, in its RESP2 shape where that says as much.
+// The same value in RESP again (RESP3's null, and plain strings for verbatim ones).
 void AppendReply(std::string* out, const Reply& reply);
 
 // Without building a tree, for the paths that run once a command.

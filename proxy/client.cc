@@ -1,5 +1,6 @@
 #include "proxy/client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "protocol/check.h"
@@ -26,8 +27,14 @@ Client::Client(uint64_t id, std::unique_ptr<Stream> stream, const LimitsConfig* 
 Client::~Client() = default;
 
 bool Client::MayTake() const {
-  return !owner_->Holding() && replies_.size() < static_cast<size_t>(limits_->client_pipeline) &&
+  // As many as the limit allows, fewer if their answers are large: these must be held if the client doesn't read.
+  const size_t room = std::max<size_t>(1, kInFlightBytes / reply_bytes_);
+  return !owner_->Holding() && replies_.size() < std::min(room, static_cast<size_t>(limits_->client_pipeline)) &&
          stream_->unsent_bytes() < static_cast<size_t>(limits_->client_output_bytes);
+}
+
+void Client::NoteReplySize(size_t bytes) {
+  reply_bytes_ = std::max(bytes, reply_bytes_ - reply_bytes_ / 8 + bytes / 8);
 }
 
 void Client::OnRead(std::string_view bytes) { Process(bytes); }
@@ -82,6 +89,7 @@ void Client::Handle(RequestView request) {
 
 void Client::Answer(uint64_t sequence, std::string_view reply) {
   if (closing_ || !replies_.Contains(sequence) || replies_[sequence].answered) return;
+  NoteReplySize(reply.size());
   if (sequence != replies_.begin()) {
     replies_[sequence].answered = true;
     replies_[sequence].bytes = reply;

@@ -66,7 +66,11 @@ class Client : private Stream::Listener {
   void OnClosed(const absl::Status& why) override;
   void OnDrained() override;
 
+  static constexpr size_t kInFlightBytes = 4 << 20;       // of replies that may be on their way to one client
+  static constexpr size_t kFirstReplyBytes = 256 << 10;   // how large they are taken to be at first
+
   bool MayTake() const;
+  void NoteReplySize(size_t bytes);
   void Process(std::string_view fresh);
   void Handle(RequestView request);
   void Pause();
@@ -79,6 +83,7 @@ class Client : private Stream::Listener {
   RequestParser parser_;
   InputBuffer input_;
   Ring<PendingReply> replies_{1};
+  size_t reply_bytes_ = kFirstReplyBytes;  // how large replies have been lately, the large ones remembered longer
   std::string scratch_;  // a local answer
   bool paused_ = false;
   bool close_after_replies_ = false;  // QUIT: everything asked before is answered first

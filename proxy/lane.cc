@@ -67,7 +67,7 @@ void Lane::ReleaseIfOver(Slot* slot) {
   if (slot->kind == Slot::Kind::kQuestion) {
     // The slot is free before its owner hears of it: what it does then may end what we stand on.
     const auto done = std::move(slot->question_done);
-    const Answers answers = std::move(slot->answers);
+    const Answers answers = std::exchange(slot->answers, Answers());  // a moved-from status is no OK one
     slot->order = 0;
     pool_.Free(slot);
     done(answers);

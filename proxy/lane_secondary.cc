@@ -203,16 +203,16 @@ void Lane::AskPrimaryInstead(Slot* slot, bool warm) {
 
 void Lane::FollowAnswered(Slot* slot) {
   if (slot->no_follow) return;
-  const bool near_expiry = AnyKey(*slot, [&](std::string_view key) {
+  const bool near_expiry = !expiry_->empty() && AnyKey(*slot, [&](std::string_view key) {
     return expiry_->Uncertain(slot->db, key, WallOf(slot->sent_us), WallOf(secondary().last_read_us()));
   });
   // On a key whose copy is still outstanding a difference is nothing new.
   const bool was_dirty = slot->diverged && AnyKey(*slot, [&](std::string_view key) { return dirty_->Contains(slot->db, key); });
   ApplyExpiries(*slot);
-  if (slot->refused) {
-    ++counters_->writes_refused;
-  } else if (slot->diverged && was_dirty) {
+  if (was_dirty) {
     ++counters_->writes_on_dirty;
+  } else if (slot->refused) {
+    ++counters_->writes_refused;
   } else if (near_expiry) {
     ++counters_->expiry_races;
   } else if (slot->diverged) {

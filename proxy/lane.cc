@@ -98,31 +98,67 @@ std::string Lane::PrimaryUnreachable() const {
                      upstream.last_error().empty() ? "not connected yet" : upstream.last_error());
 }
 
+// Calls back for each write of the slot: its own command, or those of its transaction.
+void Lane::ForEachWrite(const Slot& slot, const WriteVisitor& visit) const {
+  if (slot.kind == Slot::Kind::kWrite) return visit(*slot.row, slot.request.view(), slot.keys);
+  if (slot.kind != Slot::Kind::kTransaction) return;
+  for (const QueuedCommand& command : slot.transaction) {
+    if (command.row->route != Route::kWrite) continue;
+    visit(*command.row, command.request.view(), FindKeys(*command.row, command.request.view()));
+  }
+}
+
+// Does this hold for any key that the slot writes, or reads for what it writes?
+bool Lane::AnyKey(const Slot& slot, const std::function<bool(std::string_view)>& holds) const {
+  bool any = false;
+  ForEachWrite(slot, [&](const CommandRow&, RequestView request, const KeyIndices& keys) {
+    for (uint32_t key : keys) any = any || holds(request.arg(key));
+  });
+  return any;
+}
+
+// MOVE and COPY … DB write a key in another database, which is not among the keys of the request. -1 for others.
+int Lane::OtherDatabase(const CommandRow& row, RequestView request) {
+  int db = -1;
+  if (row.name == "move" && request.argc() > 2) db = static_cast<int>(ParseInt64(request.arg(2)).value_or(-1));
+  for (size_t i = 3; row.name == "copy" && i + 1 < request.argc(); ++i) {
+    if (EqualsIgnoreCase(request.arg(i), "DB")) db = static_cast<int>(ParseInt64(request.arg(i + 1)).value_or(-1));
+  }
+  return db;
+}
+
+void Lane::MarkKeys(const Slot& slot, const CommandRow& row, RequestView request, const KeyIndices& keys, DirtyCause cause) {
+  for (uint32_t key : keys) dirty_->Mark(slot.db, request.arg(key), cause, slot.order);
+  if (const int db = OtherDatabase(row, request); db >= 0) {
+    dirty_->Mark(db, request.arg(row.name == "move" ? 1 : 2), cause, slot.order);
+  }
+}
+
 void Lane::MarkDirty(const Slot& slot, DirtyCause cause) {
   if (migration_->routing.secondary == SecondaryMode::kOff) return;  // nothing is claimed: not synced
-  bool everything = false;
-  const auto mark = [&](const CommandRow& row, RequestView request, const KeyIndices& keys) {
-    for (uint32_t key : keys) dirty_->Mark(slot.db, request.arg(key), cause, slot.order);
-    everything = everything || (keys.empty() && row.route == Route::kWrite);  // FLUSHALL
-    if (row.name == "copy" || row.name == "move") {
-      // The other database's key isn't among the keys of the request.
-      for (size_t i = 2; i < request.argc(); ++i) {
-        const auto db = ParseInt64(request.arg(i));
-        const bool names_db = row.name == "move" ? i == 2 : EqualsIgnoreCase(request.arg(i - 1), "DB");
-        if (names_db && db) dirty_->Mark(static_cast<int>(*db), request.arg(row.name == "move" ? 1 : 2), cause, slot.order);
-      }
-    }
-  };
-  if (slot.kind == Slot::Kind::kTransaction) {
-    for (const QueuedCommand& command : slot.transaction) {
-      if (command.row->route != Route::kWrite) continue;
-      mark(*command.row, command.request.view(), FindKeys(*command.row, command.request.view()));
-    }
-  } else if (slot.kind == Slot::Kind::kWrite) {
-    mark(*slot.row, slot.request.view(), slot.keys);
-  }
-  if (everything) dirty_->MarkEverything(slot.order);
+  ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys) {
+    if (row.route != Route::kWrite) return;
+    MarkKeys(slot, row, request, keys, cause);
+    if (keys.empty()) dirty_->MarkEverything(slot.order);  // FLUSHALL
+  });
   owner_->OnDirty();
+}
+
+// A command that read a dirty key on the secondary (COPY, RENAME, SUNIONSTORE …) has carried the difference to where it
+// wrote, and its reply need not show it.
+// While not everything has been copied, any key that it read may be such a one.
+void Lane::MarkContaminated(const Slot& slot) {
+  const bool doubtful = migration_->synced != Synced::kYes || dirty_->everything();
+  if (dirty_->clean() && !doubtful) return;
+  ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys) {
+    if (keys.size() < 2 && OtherDatabase(row, request) < 0) return;
+    const bool dirty = doubtful || std::any_of(keys.begin(), keys.end(), uint32_t key) {
+      return dirty_->Remembers(slot.db, request.arg(key));
+    });
+    if (!dirty) return;
+    MarkKeys(slot, row, request, keys, DirtyCause::kDirtySource);
+    owner_->OnDirty();
+  });
 }
 
 WriteTimes Lane::TimesOf(const Slot& slot) const {

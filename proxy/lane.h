@@ -122,7 +122,13 @@ class Lane : private Link::Owner {
   void Answer(Slot* slot, std::string_view reply);
   void AnswerError(ReplyTo to, const std::string& text);
   std::string PrimaryUnreachable() const;
+  using WriteVisitor = std::function<void(const CommandRow&, RequestView, const KeyIndices&)>;
+  void ForEachWrite(const Slot& slot, const WriteVisitor& visit) const;
+  bool AnyKey(const Slot& slot, const std::function<bool(std::string_view)>& holds) const;
+  static int OtherDatabase(const CommandRow& row, RequestView request);
+  void MarkKeys(const Slot& slot, const CommandRow& row, RequestView request, const KeyIndices& keys, DirtyCause cause);
   void MarkDirty(const Slot& slot, DirtyCause cause);
+  void MarkContaminated(const Slot& slot);
   void CheckDeadlines();
   int64_t WallOf(int64_t us) const { return (us + wall_minus_clock_us_) / 1000; }
   WriteTimes TimesOf(const Slot& slot) const;
@@ -162,7 +168,6 @@ class Lane : private Link::Owner {
   void FollowAnswered(Slot* slot);
   void LogDivergence(const Slot& slot);
   void ApplyExpiries(const Slot& slot);
-  bool AnyKey(const Slot& slot, const std::function<bool(std::string_view)>& holds) const;
   void CompareIfBoth(Slot* slot);
   void AskPrimaryInstead(Slot* slot, bool warm);
   void SecondaryBroke(Slot* slot, DirtyCause cause);

@@ -223,7 +223,11 @@ void Lane::FollowAnswered(Slot* slot) {
     MarkDirty(*slot, slot->refused ? DirtyCause::kRefused : near_expiry ? DirtyCause::kExpiryRace : DirtyCause::kReplyDiffered);
   } else {
     ++counters_->writes_followed;
-    if (near_expiry) MarkDirty(*slot, DirtyCause::kExpiryRace);
+    if (near_expiry) {
+      MarkDirty(*slot, DirtyCause::kExpiryRace);
+    } else {
+      MarkContaminated(*slot);
+    }
   }
   if (slot->wait_for_both && slot->to.client != 0) {
     if (!slot->diverged) return Answer(slot, slot->primary_reply);
@@ -256,17 +260,6 @@ void Lane::ApplyExpiries(const Slot& slot) {
       expiry_->Inherit(slot.db, note.key, note.inheritor_db < 0 ? slot.db : note.inheritor_db, note.inheritor, now_ms);
     }
   }
-}
-
-// Does this hold for any key that the slot writes or reads?
-bool Lane::AnyKey(const Slot& slot, const std::function<bool(std::string_view)>& holds) const {
-  const auto any = [&](RequestView request, const KeyIndices& keys) {
-    return std::any_of(keys.begin(), keys.end(), [&](uint32_t key) { return holds(request.arg(key)); });
-  };
-  if (slot.kind != Slot::Kind::kTransaction) return any(slot.request.view(), slot.keys);
-  return std::any_of(slot.transaction.begin(), slot.transaction.end(), [&](const QueuedCommand& command) {
-    return command.row->route == Route::kWrite && any(command.request.view(), FindKeys(*command.row, command.request.view()));
-  });
 }
 
 void Lane::CompareIfBoth(Slot* slot) {

@@ -25,6 +25,7 @@ const char* Name(DirtyCause cause) {
     case DirtyCause::kReadMismatch: return "read_mismatch";
     case DirtyCause::kMiss: return "miss";
     case DirtyCause::kEffectUnknown: return "effect_unknown";
+    case DirtyCause::kDirtySource: return "dirty_source";
   }
   return "";
 }

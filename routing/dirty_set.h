@@ -29,8 +29,9 @@ enum class DirtyCause : uint8_t {
   kReadMismatch,     // a comparison of reads found a confirmed difference
   kMiss,             // on_miss = "primary": new lacked the key
   kEffectUnknown,    // an effect that can't be repeated from the reply
+  kDirtySource,      // written from a key that was dirty on the secondary
 };
-inline constexpr int kDirtyCauses = 10;
+inline constexpr int kDirtyCauses = 11;
 const char* Name(DirtyCause cause);
 
 class DirtySet {

@@ -152,7 +152,7 @@ void Lane::MarkContaminated(const Slot& slot) {
   if (dirty_->clean() && !doubtful) return;
   ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys) {
     if (keys.size() < 2 && OtherDatabase(row, request) < 0) return;
-    const bool dirty = doubtful || std::any_of(keys.begin(), keys.end(), uint32_t key) {
+    const bool dirty = doubtful || std::any_of(keys.begin(), keys.end(), [&](uint32_t key) {
       return dirty_->Remembers(slot.db, request.arg(key));
     });
     if (!dirty) return;

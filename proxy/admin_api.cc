@@ -118,6 +118,9 @@ class AdminApi {
   void Handle(const HttpRequest& request, const HttpServer::Responder& respond) const {
     if (request.path == "/healthz") return respond(Ok({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
     if (request.path == "/readyz") return respond(Ready());
+    if (const auto origin = request.headers.find("origin"); origin != request.headers.end() && !SameOrigin(request, origin->second)) {
+      return respond(HttpError(403, "requests from another site's pages are refused"));
+    }
     if (!Allowed(request)) {
       HttpResponse response = HttpError(401, "a token is needed: Authorization: Bearer TOKEN");
       response.headers["WWW-Authenticate"] = "Bearer";
@@ -140,6 +143,12 @@ class AdminApi {
     if (token_.empty()) return true;
     const auto found = request.headers.find("authorization");
     return found != request.headers.end() && TokensEqual("Bearer " + token_, found->second);
+  }
+
+  // A page of another site can make a browser on this machine send requests here; it can't hide where it comes from.
+  static bool SameOrigin(const HttpRequest& request, const std::string& origin) {
+    const auto host = request.headers.find("host");
+    return host != request.headers.end() && origin == "http://" + host->second;
   }
 
   // The primary decides: a dead secondary must not take the proxy out of rotation.
@@ -212,6 +221,9 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
+    for (const char* path : {"/api/v1/verify", "/api/v1/ramp", "/api/v1/report", "/api/v1/preflight", "/metrics", "/"}) {
+      if (request.path == path) return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
+    }
     const struct { const char* path; const char* methods; } routes[] = {
         {"/api/v1/status", "GET"},  {"/api/v1/routing", "PATCH"},           {"/api/v1/flip", "POST"},
         {"/api/v1/resync", "POST"}, {"/api/v1/backfill", "GET, POST, DELETE"}, {"/api/v1/mismatches", "GET"}};

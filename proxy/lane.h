@@ -109,7 +109,8 @@ class Lane : private Link::Owner {
   }
 
  private:
-  friend class LaneTestPeer;
+  static constexpr size_t kCopyBytesInFlight = 16 << 20;   // of keys being copied at once, as far as can be foreseen
+  static constexpr size_t kFirstCopyBytes = 256 << 10;     // how large a key is taken to be at first
 
   // lane.cc
   void OnLinkUp(Side side) override;
@@ -151,6 +152,7 @@ class Lane : private Link::Owner {
   void WriteAccepted(Slot* slot);
   void RewriteTransaction(Slot* slot);
   void CopyAnswered(Slot* slot);
+  void EndCopy(Slot* slot, bool copied);
   void PrimaryBroke(Slot* slot, const absl::Status& why);
   void RetryReads();
   void FailRetries(const std::string& error);
@@ -171,6 +173,7 @@ class Lane : private Link::Owner {
   void CompareIfBoth(Slot* slot);
   void AskPrimaryInstead(Slot* slot, bool warm);
   void SecondaryBroke(Slot* slot, DirtyCause cause);
+  void Charge(Slot* slot, size_t bytes);
   void Discharge(Slot* slot);
   void DropBacklog();
 
@@ -187,6 +190,8 @@ class Lane : private Link::Owner {
   uint64_t next_order_ = 1;
   Ring<Slot*> queue_{64};           // the secondary's turns that have not been sent
   std::vector<Slot*> retries_;      // reads that the primary must be asked again
+  size_t copies_in_flight_ = 0;
+  size_t copy_bytes_ = kFirstCopyBytes;  // how large copied keys have been lately, the large ones remembered longer
   size_t backlog_bytes_ = 0;        // of slots whose secondary half isn't over
   size_t lag_slots_ = 0;
   bool shedding_ = false;           // the backlog was dropped: nothing follows until the secondary has answered all

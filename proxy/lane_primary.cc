@@ -1,4 +1,5 @@
 // What the primary answered: the client's reply, and what becomes of the secondary's turn.
+#include <algorithm>
 #include <utility>
 
 #include "protocol/reply.h"
@@ -88,6 +89,7 @@ void Lane::WriteAccepted(Slot* slot) {
   const bool nothing = slot->follow.empty();
   if (slot->secondary == Half::kPending && !nothing) {
     if (slot->wait_for_both) SetDeadline(slot, config_.timeouts.ack_ms);
+    Charge(slot, slot->follow.bytes.size());
     slot->secondary = Half::kReady;
     return;
   }
@@ -134,11 +136,20 @@ void Lane::CopyAnswered(Slot* slot) {
               slot->primary_reply, TimesOf(*slot), &slot->follow);
   if (slot->secondary != Half::kPending || slot->follow.unknown) {
     SkipFollow(slot);
-    if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(false);
+    EndCopy(slot, false);
   } else {
+    const size_t bytes = slot->follow.bytes.size();
+    copy_bytes_ = std::max({bytes, copy_bytes_ - copy_bytes_ / 8 + bytes / 8, size_t{1}});
+    Charge(slot, bytes);
     slot->secondary = Half::kReady;
   }
   PrimaryOver(slot);
+}
+
+void Lane::EndCopy(Slot* slot, bool copied) {
+  if (!slot->copy_done) return;
+  --copies_in_flight_;
+  std::exchange(slot->copy_done, nullptr)(copied);
 }
 
 // The primary's connection is gone before it had answered this slot.
@@ -169,7 +180,7 @@ void Lane::PrimaryBroke(Slot* slot, const absl::Status& why) {
     }
     case Slot::Kind::kCopy:
       SkipFollow(slot);
-      if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(false);
+      EndCopy(slot, false);
       break;
     case Slot::Kind::kQuestion: slot->answers.status = why; break;
   }

@@ -32,6 +32,12 @@ void Lane::Enqueue(Slot* slot, Half half) {
   if (half == Half::kReady) Pump();
 }
 
+// What it holds has grown. Only the next turn that is taken looks at the limit.
+void Lane::Charge(Slot* slot, size_t bytes) {
+  slot->charged_bytes += bytes;
+  backlog_bytes_ += bytes;
+}
+
 void Lane::Discharge(Slot* slot) {
   backlog_bytes_ -= std::exchange(slot->charged_bytes, 0);
   --lag_slots_;
@@ -167,7 +173,7 @@ void Lane::SecondaryAnswered(Slot* slot) {
     case Slot::Kind::kCopy: {
       ApplyExpiries(*slot);
       if (!slot->diverged) dirty_->CopyDone(slot->copy_key, slot->order);
-      if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(!slot->diverged);
+      EndCopy(slot, !slot->diverged);
       break;
     }
     case Slot::Kind::kQuestion: break;
@@ -298,7 +304,7 @@ void Lane::SecondaryBroke(Slot* slot, DirtyCause cause) {
       }
       break;
     case Slot::Kind::kCopy:
-      if (slot->copy_done) std::exchange(slot->copy_done, nullptr)(false);
+      EndCopy(slot, false);
       break;
     case Slot::Kind::kQuestion: slot->answers.status = absl::UnavailableError("the secondary is away"); break;
   }

@@ -113,7 +113,8 @@ void Lane::SendTransaction(Slot* slot) {
 }
 
 bool Lane::CanCopy() const {
-  return primary().up() && secondary().up() && !shedding_ && migration_->following() &&
+  const bool room = copies_in_flight_ == 0 || copies_in_flight_ * copy_bytes_ < kCopyBytesInFlight;
+  return room && primary().up() && secondary().up() && !shedding_ && migration_->following() &&
          backlog_bytes_ < static_cast<size_t>(config_.limits.secondary_queue_bytes) / 2;
 }
 
@@ -122,6 +123,7 @@ void Lane::SubmitCopy(const DirtySet::Key& key, std::function<void(bool)> done) 
   Slot* slot = NewSlot(Slot::Kind::kCopy, ReplyTo(), key.db, kAnyProtocol);
   slot->copy_key = key;
   slot->copy_done = std::move(done);
+  ++copies_in_flight_;
   Link& link = primary();
   link.Switch(slot->db, slot->protocol, slot->sent_us);
   scratch_.clear();

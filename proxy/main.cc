@@ -1,4 +1,6 @@
 // crossfade: the command. `crossfade run` is the proxy; every other subcommand asks a running one.
+#include <sys/resource.h>
+
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -13,11 +15,22 @@
 namespace crossfade {
 namespace {
 
+// A socket per client, and some: as many as the system lets us have.
+void RaiseFileLimit(int64_t clients) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= static_cast<rlim_t>(clients) + 400) return;
+  spdlog::warn("event=few_files limit={} clients={} advice=\"raise ulimit -n, or lower limits.clients\"",
+               static_cast<uint64_t>(limit.rlim_cur), clients);
+}
+
 // Exit status: 0 after an orderly end, 2 when it can't run as configured.
 int RunProxy(const Config& config) {
   spdlog::set_default_logger(spdlog::stderr_logger_st("crossfade"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e level=%l %v");
   signal(SIGPIPE, SIG_IGN);
+  RaiseFileLimit(config.limits.clients);
   UvIo io;
   auto proxy = Proxy::Start(&io, config);
   if (!proxy.ok()) {

@@ -42,7 +42,7 @@ SecondLook::SecondLook(Io* io, const Config* config, const Migration* migration,
 
 void SecondLook::Start(const Slot& slot) {
   if (in_flight_ >= kMaxInFlight) {
-    ++counters_->reads_unconfirmed;
+    ++counters_->reads_not_comparable;
     return;
   }
   auto look = std::make_shared<Case>();  // owned by the question's callback, which must be copyable: no second owner

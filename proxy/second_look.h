@@ -41,7 +41,7 @@ class SecondLook {
   void Judge(const Case& look, const Answers& answers);
   void Record(const Case& look, const std::string& primary, const std::string& secondary);
 
-  static constexpr size_t kMaxInFlight = 1000;
+  static constexpr size_t kMaxInFlight = 4096;
   static constexpr size_t kMaxKeys = 64;  // whose times to live are asked
 
   Io* io_;

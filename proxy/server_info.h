@@ -17,6 +17,7 @@ struct ServerInfo {
   bool resp3 = false;
   bool is_replica = false;
   bool eager_consumers = true;  // a stream consumer is created even when there is nothing for it (Redis since 7.2)
+  std::string kill_refused;     // not empty: CLIENT KILL is denied, so what an old connection still carries may run late
   int64_t connection_id = 0;  // of the connection that asked; 0 when unknown
 };
 

@@ -36,6 +36,10 @@ Json Attention(const Proxy& proxy) {
     if (!link.up()) {
       list.push_back(fmt::format("the {} ({}, {}) is {}: {}", role, SideName(side), link.upstream().address().ToString(),
                                  link.upstream().StateWord(), link.upstream().last_error()));
+    } else if (!link.info().kill_refused.empty()) {
+      list.push_back(fmt::format("the {} ({}) does not let Crossfade end its own broken connection (CLIENT KILL: {}): what that "
+                                 "one still carried may be applied late. Allow CLIENT KILL, then run a backfill",
+                                 role, SideName(side), link.info().kill_refused));
     } else if (link.info().is_replica) {
       list.push_back(fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
     }
@@ -96,7 +100,7 @@ Json BackfillJson(const Proxy& proxy) {
           {"why", sweep.why()},
           {"keys_done", sweep.keys_done()},
           {"keys_total", sweep.keys_total()},
-          {"keys_removed", sweep.keys_removed()},
+          {"keys_rechecked", sweep.keys_rechecked()},
           {"keys_failed", sweep.keys_failed()}};
 }
 

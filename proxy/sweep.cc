@@ -1,6 +1,7 @@
 #include "proxy/sweep.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "protocol/check.h"
@@ -35,9 +36,9 @@ void Sweep::Start(std::string why) {
   db_ = 0;
   cursor_ = "0";
   found_.clear();
-  missing_.clear();
+  copied_.clear();
   in_flight_ = 0;
-  keys_done_ = keys_total_ = keys_removed_ = keys_failed_ = 0;
+  keys_done_ = keys_total_ = keys_rechecked_ = keys_failed_ = 0;
   refilled_us_ = io_->clock()->NowUs();
   timer_->Start(0, kStepMs);
   AskTotal();
@@ -50,6 +51,7 @@ void Sweep::Cancel(std::string why) {
 void Sweep::Finish(State state, std::string why) {
   timer_->Stop();
   ++run_;
+  absl::flat_hash_set<uint64_t>().swap(copied_);
   state_ = state;
   why_ = std::move(why);
   done_(state == State::kDone);
@@ -76,17 +78,15 @@ void Sweep::Work() {
   refilled_us_ = now_us;
   const uint64_t run = run_;
   while (run == run_ && allowance_ >= 1 && in_flight_ < kMaxInFlight && lane_->CanCopy()) {
-    std::deque<std::string>& keys = secondary_side_ ? missing_ : found_;
-    if (keys.empty()) break;
+    if (found_.empty()) break;
     allowance_ -= 1;
-    const DirtySet::Key key{db_, std::move(keys.front())};
-    keys.pop_front();
-    Copy(key, secondary_side_);
+    const DirtySet::Key key{db_, std::move(found_.front())};
+    found_.pop_front();
+    Copy(key);
   }
   if (run != run_ || asking_ || !lane_->CanCopy()) return;
-  if (secondary_side_ && !found_.empty()) return AskWhichExist();
-  if (!scanned_ && found_.size() + missing_.size() < kScanCount) return AskScan();
-  if (scanned_ && found_.empty() && missing_.empty() && in_flight_ == 0) NextDatabase();
+  if (!scanned_ && found_.size() < kScanCount) return AskScan();
+  if (scanned_ && found_.empty() && in_flight_ == 0) NextDatabase();
 }
 
 void Sweep::NextDatabase() {
@@ -121,42 +121,26 @@ void Sweep::OnScan(const Answers& answers) {
   if (reply.items.size() != 2) return Finish(State::kFailed, "SCAN was refused: " + std::string(reply.text));
   cursor_ = reply.items[0].text;
   scanned_ = cursor_ == "0";
-  for (const Reply& key : reply.items[1].items) found_.emplace_back(key.text);
+  for (const Reply& key : reply.items[1].items) {
+    std::string name(key.text);
+    if (!secondary_side_ || !copied_.contains(HashOf(db_, name))) found_.push_back(std::move(name));
+  }
   keys_total_ = std::max(keys_total_, keys_done_ + (secondary_side_ ? 0 : found_.size()));
 }
 
-void Sweep::AskWhichExist() {
-  asking_ = true;
-  Question question;
-  question.db = db_;
-  question.protocol = kAnyProtocol;
-  question.ask_primary = true;
-  auto keys = std::make_shared<std::deque<std::string>>(std::move(found_));  // the callback must be copyable: one owner
-  found_.clear();
-  question.count = static_cast<int>(keys->size());
-  for (const std::string& key : *keys) AppendCommand(&question.commands, {"EXISTS", key});
-  question.done = [this, keys, run = run_](const Answers& answers) {
-    if (run != run_) return;
-    asking_ = false;
-    if (!answers.status.ok() || answers.primary.size() != keys->size()) {
-      found_ = std::move(*keys);  // asked again
-      return;
-    }
-    for (size_t i = 0; i < keys->size(); ++i) {
-      if (IntegerReply(answers.primary[i]) == 0) missing_.push_back(std::move((*keys)[i]));
-    }
-  };
-  lane_->Ask(std::move(question));
+uint64_t Sweep::HashOf(int db, const std::string& key) {
+  return std::hash<std::string>()(key) ^ (static_cast<uint64_t>(db) * 0x9e3779b97f4a7c15ULL);
 }
 
-void Sweep::Copy(const DirtySet::Key& key, bool removal) {
+void Sweep::Copy(const DirtySet::Key& key) {
   ++in_flight_;
-  lane_->SubmitCopy(key, [this, key, removal, run = run_](bool copied) {
+  lane_->SubmitCopy(key, [this, key, run = run_](bool copied) {
     if (!copied) dirty_->Mark(key.db, key.name, DirtyCause::kRefused, lane_->next_order());
     if (run != run_) return;
     --in_flight_;
     if (!copied) ++keys_failed_;
-    ++(removal ? keys_removed_ : keys_done_);
+    ++(secondary_side_ ? keys_rechecked_ : keys_done_);
+    if (!secondary_side_ && copied && copied_.size() < kMaxRemembered) copied_.insert(HashOf(key.db, key.name));
   });
 }
 

@@ -111,8 +111,10 @@ void Upstream::OnHandshakeReply(std::string_view bytes) {
     case Step::kId:
       greeting_.connection_id = reply.integer;
       break;
-    case Step::kName:  // some services refuse names
-    case Step::kKill:  // an error says that it is gone already
+    case Step::kName: break;  // some services refuse names
+    case Step::kKill:
+      // "No such client" is the usual answer: it is gone already.
+      if (reply.is_error() && reply.text.find("No such client") == std::string_view::npos) greeting_.kill_refused = text;
       break;
   }
   if (step_ < steps_.size()) return;

@@ -62,8 +62,7 @@ constexpr CommandRow kConnectionRows[] = {
     LocalRow("exec", 1, kFlagsConnection | kFlagSkipSlowlog, kNoKeys),
     LocalRow("discard", 1, kFlagsTransaction, kNoKeys),
     RefusedRow("watch", -2, kFlagsTransaction, kAllKeys, kWatch),
-    RefusedRow("unwatch", 1, kFlagsTransaction, kNoKeys,
-               "Crossfade does not carry WATCH yet, so no key is watched. Leave UNWATCH out."),
+    LocalRow("unwatch", 1, kFlagsTransaction, kNoKeys),
 
     // Publishing and subscribing. Channels are no keys, although COMMAND gives them a place.
     BothRow("publish", 3, kFlagsPubsub | kFlagFast, kNoKeys),

@@ -1,6 +1,7 @@
 #include "routing/companion.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
@@ -42,7 +43,8 @@ int AppendCompanions(Companion companion, const CommandRow& row, RequestView req
 void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view dump, const WriteTimes& times,
                  Follow* follow) {
   const auto ttl = IntegerReply(pttl);
-  if (!ttl || IsErrorReply(dump)) {
+  // -2 beside a value: the key came into being between the two answers, and when it expires isn't known.
+  if (!ttl || (!dump.starts_with('$') && !IsNullReply(dump)) || (*ttl == -2 && !IsNullReply(dump))) {
     follow->unknown = true;
     return;
   }
@@ -54,10 +56,12 @@ void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view d
   }
   const Reply payload = ParseReply(dump);
   expectation.kind = Expectation::Kind::kOk;
-  // PTTL answers 0 in the last millisecond, and -2 if the key came into being after it was asked; RESTORE takes 0 for
-  // "never". A millisecond is right for the first, and the second can't be within one slot of this lane.
-  const int64_t left = std::max<int64_t>(*ttl, 1);
-  const int64_t when = *ttl < 0 ? 0 : times.read_ms + left + times.secondary_offset_ms;
+  // PTTL answers 0 in the last millisecond, but RESTORE takes 0 for "never". And servers take an expiry at the end of
+  // int64, past which the sum must not go.
+  const int64_t now = times.read_ms + times.secondary_offset_ms;
+  const int64_t left = std::clamp<int64_t>(*ttl, 1, std::numeric_limits<int64_t>::max() - std::max(now, times.read_ms) -
+                                                        times.uncertainty_ms);
+  const int64_t when = *ttl < 0 ? 0 : now + left;
   AppendCommand(&follow->bytes, {"RESTORE", key, std::to_string(when), payload.text, "REPLACE", "ABSTTL"});
   if (*ttl < 0) return;
   ExpiryNote& note = follow->expiries.emplace_back();

@@ -1,6 +1,7 @@
 #include "routing/dirty_set.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/string_view.h"
 
@@ -9,6 +10,7 @@ namespace crossfade {
 namespace {
 constexpr int64_t kFirstPauseMs = 50;
 constexpr int64_t kLongestPauseMs = 30'000;
+constexpr size_t kPlacesToSpare = 1024;  // places that don't count, before anybody looks for them
 
 absl::string_view Lookup(std::string_view text) { return absl::string_view(text.data(), text.size()); }
 }  // namespace
@@ -48,10 +50,24 @@ void DirtySet::Mark(int db, std::string_view key, DirtyCause cause, uint64_t ord
   }
   Entry& entry = found->second;
   entry.order = std::max(entry.order, order);
-  if (!entry.queued) {
-    entry.queued = true;
+  if (entry.ticket == 0) {
+    entry.ticket = ++last_ticket_;
     entry.attempts = 0;
-    ready_.push_back(found->first);
+    ready_.push_back({entry.ticket, found->first});
+    Compact();
+  }
+}
+
+bool DirtySet::Counts(const Place& place) const {
+  const auto found = entries_.find(place.name);
+  return found != entries_.end() && found->second.ticket == place.ticket;
+}
+
+void DirtySet::Compact() {
+  if (ready_.size() + waiting_.size() <= 2 * entries_.size() + kPlacesToSpare) return;
+  std::erase_if(ready_, [this](const Place& place) { return !Counts(place); });
+  for (auto place = waiting_.begin(); place != waiting_.end();) {
+    place = Counts(place->second) ? std::next(place) : waiting_.erase(place);
   }
 }
 
@@ -76,11 +92,11 @@ bool DirtySet::TakeForRepair(int64_t now_ms, Key* key) {
     waiting_.erase(waiting_.begin());
   }
   while (!ready_.empty()) {
-    const std::string name = std::move(ready_.front());
+    const Place place = std::move(ready_.front());
     ready_.pop_front();
-    const auto found = entries_.find(name);
-    if (found == entries_.end()) continue;  // resolved meanwhile
-    found->second.queued = false;
+    if (!Counts(place)) continue;  // resolved meanwhile
+    const std::string& name = place.name;
+    entries_.find(name)->second.ticket = 0;
     key->db = static_cast<unsigned char>(name[0]) << 8 | static_cast<unsigned char>(name[1]);
     key->name = name.substr(2);
     return true;
@@ -99,11 +115,11 @@ bool DirtySet::CopyDone(const Key& key, uint64_t copy_order) {
 
 void DirtySet::CopyFailed(const Key& key, int64_t now_ms) {
   const auto found = entries_.find(Lookup(Compose(key.db, key.name)));
-  if (found == entries_.end() || found->second.queued) return;
+  if (found == entries_.end() || found->second.ticket != 0) return;
   const int64_t pause = std::min(kLongestPauseMs, kFirstPauseMs << std::min(found->second.attempts, 10));
   ++found->second.attempts;
-  found->second.queued = true;
-  waiting_.emplace(now_ms + pause, found->first);
+  found->second.ticket = ++last_ticket_;
+  waiting_.emplace(now_ms + pause, Place{found->second.ticket, found->first});
 }
 
 bool DirtySet::SweepDone(uint64_t sweep_order) {

@@ -74,17 +74,26 @@ class DirtySet {
   struct Entry {
     uint64_t order = 0;
     int attempts = 0;
-    bool queued = false;  // in ready_ or waiting_
+    uint64_t ticket = 0;  // of its place in ready_ or waiting_; 0: handed out
   };
+  // A place in a queue. It counts only while the key's entry has its ticket: a key made clean leaves its place behind.
+  struct Place {
+    uint64_t ticket = 0;
+    std::string name;
+  };
+  bool Counts(const Place& place) const;
+  // Forgets places that don't count once they are the most, so that the queues are bounded by the entries.
+  void Compact();
   // A key's name in the map: two bytes of database, then the key.
   std::string_view Compose(int db, std::string_view key) const;
 
   size_t max_keys_;
   absl::flat_hash_map<std::string, Entry> entries_;
-  std::deque<std::string> ready_;
-  absl::btree_multimap<int64_t, std::string> waiting_;  // by the time of the next attempt
+  std::deque<Place> ready_;
+  absl::btree_multimap<int64_t, Place> waiting_;  // by the time of the next attempt
   bool everything_ = false;
   uint64_t everything_order_ = 0;
+  uint64_t last_ticket_ = 0;
   uint64_t overflows_ = 0;
   uint64_t repaired_ = 0;
   std::array<uint64_t, kDirtyCauses> marked_{};

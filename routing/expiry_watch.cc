@@ -16,7 +16,8 @@ void ExpiryWatch::Set(int db, std::string_view key, ExpiryWindow window, int64_t
     found->second = window;
     return;
   }
-  if (windows_.size() >= forget_at_) Forget(now_ms);
+  const bool full = windows_.size() >= max_keys_ && now_ms >= forget_again_ms_;
+  if (full || windows_.size() >= forget_at_) Forget(now_ms);
   if (windows_.size() >= max_keys_) {
     ++unwatched_;
     return;
@@ -27,6 +28,7 @@ void ExpiryWatch::Set(int db, std::string_view key, ExpiryWindow window, int64_t
 void ExpiryWatch::Forget(int64_t now_ms) {
   absl::erase_if(windows_, [now_ms](const auto& entry) { return entry.second.to_ms < now_ms - kForgetAfterMs; });
   forget_at_ = std::max<size_t>(1024, windows_.size() * 2);
+  forget_again_ms_ = now_ms + kForgetEveryMs;
 }
 
 void ExpiryWatch::Inherit(int from_db, std::string_view from, int to_db, std::string_view to, int64_t now_ms) {

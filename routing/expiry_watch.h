@@ -41,12 +41,14 @@ class ExpiryWatch {
 
  private:
   static constexpr int64_t kForgetAfterMs = 120'000;
+  static constexpr int64_t kForgetEveryMs = 10'000;
   static uint64_t HashOf(int db, std::string_view key);
   void Forget(int64_t now_ms);
 
   size_t max_keys_;
   absl::flat_hash_map<uint64_t, ExpiryWindow> windows_;
-  size_t forget_at_ = 1024;  // size at which past windows are looked for
+  size_t forget_at_ = 1024;  // size at which past windows are looked for, and at the limit …
+  int64_t forget_again_ms_ = 0;  // … when
   uint64_t unwatched_ = 0;
 };
 

@@ -1,16 +1,12 @@
 #include "routing/follow_check.h"
 
 #include <cmath>
+#include <optional>
 
 #include "protocol/reply.h"
 #include "routing/comparer.h"
 
 namespace crossfade {
-
-namespace {
-// INCRBYFLOAT adds in long double and prints 17 digits: what the old value must be is known only so well.
-bool IsNear(double a, double b) { return std::abs(a - b) <= 1e-9 * std::max({1.0, std::abs(a), std::abs(b)}); }
-}  // namespace
 
 bool Meets(const Expectation& expectation, const CommandRow& row, RequestView request, std::string_view primary_reply,
            std::string_view secondary_reply) {
@@ -27,7 +23,7 @@ bool Meets(const Expectation& expectation, const CommandRow& row, RequestView re
     case Expectation::Kind::kNumber: {
       const Reply reply = ParseReply(secondary_reply);
       const auto value = reply.is_null() ? std::optional<double>(0) : ParseDouble(reply.text);
-      return value && IsNear(*value, expectation.number);
+      return value && std::abs(*value - expectation.number) <= expectation.tolerance;
     }
     case Expectation::Kind::kNoError: return true;
   }

@@ -5,6 +5,7 @@
 #include "fmt/format.h"
 #include "protocol/resp_writer.h"
 #include "routing/companion.h"
+#include "routing/rewrite_stream.h"
 
 namespace crossfade {
 
@@ -27,14 +28,6 @@ std::string UnknownCommand(RequestView request, bool subcommand) {
                      args);
 }
 
-bool Asks(RequestView request, size_t from, std::string_view word) {
-  for (size_t i = from; i < request.argc(); ++i) {
-    if (EqualsIgnoreCase(request.arg(i), word)) return true;
-    if (EqualsIgnoreCase(request.arg(i), "STREAMS")) return false;
-  }
-  return false;
-}
-
 // Why a command that the server would know is not carried out here; empty when it is.
 std::string RefusalOf(const CommandRow& row, RequestView request, const Session& session) {
   if (row.route == Route::kRefused) {
@@ -42,7 +35,7 @@ std::string RefusalOf(const CommandRow& row, RequestView request, const Session&
     if (row.name.starts_with("cluster")) return fmt::format("ERR {}", row.refusal);
     return fmt::format("ERR '{}' is refused: {}", row.name, row.refusal);
   }
-  if ((row.name == "xread" || row.name == "xreadgroup") && Asks(request, 1, "BLOCK")) {
+  if ((row.name == "xread" || row.name == "xreadgroup") && ReadStreamReadOptions(request).block) {
     return fmt::format("ERR crossfade: {} with BLOCK is not built yet; leave BLOCK out and ask again after a pause", row.name);
   }
   const bool runs_at_once = row.name == "exec" || row.name == "discard" || row.name == "multi" || row.name == "quit" ||

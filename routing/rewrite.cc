@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -33,6 +34,13 @@ std::optional<GivenExpiry> ReadExpiry(std::string_view number, bool absolute, bo
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max() / 1000;
   if (seconds && (*value > kMax || *value < -kMax)) return std::nullopt;
   return GivenExpiry{absolute, seconds ? *value * 1000 : *value};
+}
+
+// The sum, or the last moment there is: servers take an expiry in 292 million years.
+int64_t SaturatingAdd(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
 }
 
 // The option word of SET, GETEX: EX, PX, EXAT, PXAT followed by its number.
@@ -81,7 +89,8 @@ class Rewriter {
   }
 
   int64_t SecondaryExpiry(GivenExpiry expiry) const {
-    return expiry.absolute ? expiry.ms : accepted_.times.read_ms + expiry.ms + accepted_.times.secondary_offset_ms;
+    const WriteTimes& times = accepted_.times;
+    return expiry.absolute ? expiry.ms : SaturatingAdd(times.read_ms + times.secondary_offset_ms, expiry.ms);
   }
   bool IsPast(GivenExpiry expiry) const {
     return expiry.absolute ? expiry.ms <= accepted_.times.read_ms + accepted_.times.secondary_offset_ms : expiry.ms <= 0;
@@ -118,14 +127,14 @@ void Rewriter::NoteExpiry(std::string_view name, GivenExpiry expiry) {
   ExpiryNote& note = follow_->expiries.emplace_back();
   note.key = name;
   if (expiry.absolute) {
-    note.window.from_ms = expiry.ms - std::max(times.primary_offset_ms, times.secondary_offset_ms);
-    note.window.to_ms = expiry.ms - std::min(times.primary_offset_ms, times.secondary_offset_ms);
+    note.window.from_ms = SaturatingAdd(expiry.ms, -std::max(times.primary_offset_ms, times.secondary_offset_ms));
+    note.window.to_ms = SaturatingAdd(expiry.ms, -std::min(times.primary_offset_ms, times.secondary_offset_ms));
   } else {
-    note.window.from_ms = times.sent_ms + expiry.ms;
-    note.window.to_ms = times.read_ms + expiry.ms;
+    note.window.from_ms = SaturatingAdd(times.sent_ms, expiry.ms);
+    note.window.to_ms = SaturatingAdd(times.read_ms, expiry.ms);
   }
-  note.window.from_ms -= times.uncertainty_ms;
-  note.window.to_ms += times.uncertainty_ms;
+  note.window.from_ms = SaturatingAdd(note.window.from_ms, -times.uncertainty_ms);
+  note.window.to_ms = SaturatingAdd(note.window.to_ms, times.uncertainty_ms);
 }
 
 void Rewriter::NoteInherit(std::string_view from, std::string_view to, int to_db) {
@@ -154,7 +163,12 @@ void Rewriter::Run() {
       if (!IsNullReply(reply_)) Verbatim();
       return;
     case Effect::kSet: return Set();
-    case Effect::kSetEx: return SetExpiring(arg(3), ReadExpiry(arg(2), false, row_.name == "setex"));
+    case Effect::kSetEx: {
+      const auto expiry = ReadExpiry(arg(2), false, row_.name == "setex");
+      if (expiry) return SetExpiring(arg(3), expiry);
+      follow_->unknown = true;
+      return;
+    }
     case Effect::kSetNx:
       if (integer == 1) Emit({"SET", key(), arg(2)}, Kind::kOk);
       return;
@@ -203,7 +217,7 @@ void Rewriter::Run() {
 
 // SET key value with whatever conditions fired, reduced to what came of it.
 void Rewriter::Set() {
-  bool nx = false, xx = false, get = false, keep_ttl = false;
+  bool nx = false, xx = false, get = false, keep_ttl = false, misread = false;
   std::optional<GivenExpiry> expiry;
   for (size_t i = 3; i < argc(); ++i) {
     if (EqualsIgnoreCase(arg(i), "NX")) nx = true;
@@ -212,6 +226,7 @@ void Rewriter::Set() {
     else if (EqualsIgnoreCase(arg(i), "KEEPTTL")) keep_ttl = true;
     else if (IsExpiryOption(arg(i)) && i + 1 < argc()) {
       expiry = ReadExpiryOption(arg(i), arg(i + 1));
+      misread = !expiry;  // the primary understood a number that we don't
       ++i;
     } else {
       follow_->unknown = true;  // an option of a newer server: the primary took it, we can't tell what it did
@@ -221,15 +236,19 @@ void Rewriter::Set() {
   const bool null = IsNullReply(reply_);
   const bool applied = !get ? !null : nx ? null : xx ? !null : true;
   if (!applied) return;
+  if (misread) {
+    follow_->unknown = true;
+    return;
+  }
   if (keep_ttl) return Emit({"SET", key(), arg(2), "KEEPTTL"}, Kind::kOk);
   SetExpiring(arg(2), expiry);
 }
 
 void Rewriter::SetExpiring(std::string_view value, std::optional<GivenExpiry> expiry) {
   if (!expiry) return Emit({"SET", key(), value}, Kind::kOk);
+  NoteExpiry(key(), *expiry);  // also when it is past: by the primary's clock it may not be
   if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kNoError);
   Emit({"SET", key(), value, "PXAT", Text(SecondaryExpiry(*expiry))}, Kind::kOk);
-  NoteExpiry(key(), *expiry);
 }
 
 void Rewriter::GetEx() {
@@ -240,9 +259,9 @@ void Rewriter::GetEx() {
     follow_->unknown = true;
     return;
   }
+  NoteExpiry(key(), *expiry);
   if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
   Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(*expiry))}, Kind::kInteger, 1);
-  NoteExpiry(key(), *expiry);
 }
 
 void Rewriter::Expire() {
@@ -254,9 +273,9 @@ void Rewriter::Expire() {
     follow_->unknown = true;
     return;
   }
+  NoteExpiry(key(), *expiry);
   if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
   Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(*expiry))}, Kind::kInteger, 1);
-  NoteExpiry(key(), *expiry);
 }
 
 void Rewriter::Copy() {
@@ -285,12 +304,12 @@ void Rewriter::Restore() {
     follow_->unknown = true;
     return;
   }
+  if (expiry->ms != 0) NoteExpiry(key(), *expiry);
   if (expiry->ms != 0 && IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kNoError);
   const std::string when = expiry->ms == 0 ? "0" : Text(SecondaryExpiry(*expiry));
   Args args{"RESTORE", key(), when, arg(3), "REPLACE", "ABSTTL"};
   args.insert(args.end(), rest.begin(), rest.end());
   Emit(args, Kind::kOk);
-  if (expiry->ms != 0) NoteExpiry(key(), *expiry);
 }
 
 void Rewriter::Pop() {
@@ -347,7 +366,12 @@ void Rewriter::RemoveMembers(std::string_view command, std::string_view name, co
 
 void Rewriter::SortedSetAdd() {
   bool incr = false;
-  for (size_t i = 2; i + 2 < argc() && !incr; ++i) incr = EqualsIgnoreCase(arg(i), "INCR");
+  for (size_t i = 2; i < argc(); ++i) {  // a member may be called as an option is, but a score comes before it
+    const std::string_view word = arg(i);
+    if (EqualsIgnoreCase(word, "INCR")) incr = true;
+    else if (!EqualsIgnoreCase(word, "NX") && !EqualsIgnoreCase(word, "XX") && !EqualsIgnoreCase(word, "GT") &&
+             !EqualsIgnoreCase(word, "LT") && !EqualsIgnoreCase(word, "CH")) break;
+  }
   if (!incr) return Verbatim();
   const Reply reply = ParseReply(reply_);
   if (!reply.is_null()) Emit({"ZADD", key(), reply.text, arg(argc() - 1)}, Kind::kNoError);
@@ -375,6 +399,9 @@ void Rewriter::IncrByFloat() {
   Emit({"SET", key(), reply.text, "KEEPTTL", "GET"}, Kind::kNumber);
   Expectation& expectation = follow_->expectations.back();
   expectation.number = sum && increment ? *sum - *increment : 0;
+  // Servers add in long double and print 17 digits; beside a large number a small old value is not seen any more.
+  const double largest = sum && increment ? std::max(std::abs(*sum), std::abs(*increment)) : 0;
+  expectation.tolerance = 1e-9 * std::max(1.0, std::abs(expectation.number)) + 1e-14 * largest;
   if (!sum || !increment) expectation.kind = Kind::kNoError;
 }
 

@@ -23,12 +23,13 @@ struct Expectation {
     kInteger,  // exactly `integer`
     kText,     // a string equal to `text`
     kReply,    // what agrees exactly with the reply in `text`, RESP
-    kNumber,   // null or a number within rounding of `number` (the old value that SET … GET reveals)
+    kNumber,   // a number no further than `tolerance` from `number`; null is 0 (the old value that SET … GET reveals)
     kNoError,
   };
   Kind kind = Kind::kSame;
   int64_t integer = 0;
   double number = 0;
+  double tolerance = 0;
   std::string text;
 };
 

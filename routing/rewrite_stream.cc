@@ -20,6 +20,8 @@ void Emit(Follow* follow, const Args& args, Kind kind, int64_t integer = 0, std:
   expectation.text = std::move(text);
 }
 
+bool StartsWithDigit(std::string_view text) { return !text.empty() && text[0] >= '0' && text[0] <= '9'; }
+
 // The options of XADD (before the id) and XTRIM, as far as they matter here.
 struct StreamOptions {
   size_t first = 0, last = 0;  // the trim clause's arguments, [first, last); equal when there is none
@@ -66,6 +68,11 @@ void Add(const Accepted& accepted, Follow* follow) {
   const RequestView request = accepted.request;
   const Reply id = ParseReply(accepted.reply);
   const StreamOptions options = ReadOptions(request);
+  const std::string_view given = options.id < request.argc() ? request.arg(options.id) : std::string_view();
+  if (given != "*" && !StartsWithDigit(given)) {
+    follow->unknown = true;  // an option of a newer server (KEEPREF, IDMP): what stands where can't be told
+    return;
+  }
   Args args{"XADD", request.arg(1)};
   // An exact trim leaves the same entries on both; an approximate one is followed by its result.
   for (size_t i = options.first; i < options.last && !options.approximate; ++i) args.push_back(request.arg(i));
@@ -99,8 +106,13 @@ std::vector<std::pair<std::string_view, const Reply*>> StreamsOf(const Reply& re
 // position follows. The reading itself is not repeated: it would deliver whatever the secondary has.
 void ReadGroup(const Accepted& accepted, Follow* follow) {
   const RequestView request = accepted.request;
-  const std::string_view group = request.arg(2);
-  const std::string_view consumer = request.arg(3);
+  const StreamReadOptions options = ReadStreamReadOptions(request);
+  if (options.group == 0 || options.claim) {
+    follow->unknown = true;  // with CLAIM, what was pending and what is new come mixed
+    return;
+  }
+  const std::string_view group = request.arg(options.group + 1);
+  const std::string_view consumer = request.arg(options.group + 2);
   const Reply reply = ParseReply(accepted.reply);
   const auto streams = StreamsOf(reply);
   const KeyIndices keys = FindKeys(accepted.row, request);
@@ -118,10 +130,7 @@ void ReadGroup(const Accepted& accepted, Follow* follow) {
     Args args{"XREADGROUP", "GROUP", group, consumer, "COUNT"};
     const std::string count = std::to_string(found->second->items.size());
     args.push_back(count);
-    for (size_t i = 4; i < key; ++i) {
-      if (EqualsIgnoreCase(request.arg(i), "NOACK")) args.push_back("NOACK");
-      if (EqualsIgnoreCase(request.arg(i), "STREAMS")) break;
-    }
+    if (options.no_ack) args.push_back("NOACK");
     args.insert(args.end(), {"STREAMS", request.arg(key), ">"});
     std::string expected = "*1\r\n*2\r\n";
     AppendBulk(&expected, found->first);
@@ -150,7 +159,7 @@ void Claim(const Accepted& accepted, Follow* follow) {
   constexpr std::string_view kNeverIdleSoLong = "9223372036854775807";
   const RequestView request = accepted.request;
   size_t options = 5;
-  while (options < request.argc() && !request.arg(options).empty() && isdigit(request.arg(options)[0])) ++options;
+  while (options < request.argc() && StartsWithDigit(request.arg(options))) ++options;
   std::vector<std::string> claimed, others;
   const Reply reply = ParseReply(accepted.reply);
   for (const Reply& item : reply.items) {
@@ -187,7 +196,9 @@ void AutoClaim(const Accepted& accepted, Follow* follow) {
     return;
   }
   std::vector<std::string> claimed, deleted;
-  for (const Reply& item : reply.items[1].items) claimed.push_back(IdOf(item));
+  for (const Reply& item : reply.items[1].items) {
+    if (!item.is_null()) claimed.push_back(IdOf(item));
+  }
   if (reply.items.size() > 2) {
     for (const Reply& item : reply.items[2].items) deleted.push_back(IdOf(item));
   }
@@ -197,7 +208,9 @@ void AutoClaim(const Accepted& accepted, Follow* follow) {
     for (size_t i = 6; i < request.argc(); ++i) {
       if (EqualsIgnoreCase(request.arg(i), "JUSTID")) args.push_back("JUSTID");
     }
-    Emit(follow, args, Kind::kNoError);
+    std::string expected;
+    AppendReply(&expected, reply.items[1]);
+    Emit(follow, args, Kind::kReply, 0, std::move(expected));
   }
   if (!deleted.empty()) {
     Args args{"XACK", request.arg(1), request.arg(2)};
@@ -208,6 +221,30 @@ void AutoClaim(const Accepted& accepted, Follow* follow) {
 }
 
 }  // namespace
+
+StreamReadOptions ReadStreamReadOptions(RequestView request) {
+  StreamReadOptions options;
+  for (size_t i = 1; i < request.argc(); ++i) {
+    const std::string_view word = request.arg(i);
+    if (EqualsIgnoreCase(word, "COUNT")) {
+      i += 1;
+    } else if (EqualsIgnoreCase(word, "BLOCK")) {
+      options.block = true;
+      i += 1;
+    } else if (EqualsIgnoreCase(word, "CLAIM")) {
+      options.claim = true;
+      i += 1;
+    } else if (EqualsIgnoreCase(word, "GROUP") && i + 2 < request.argc()) {
+      options.group = i;
+      i += 2;
+    } else if (EqualsIgnoreCase(word, "NOACK")) {
+      options.no_ack = true;
+    } else {
+      break;  // STREAMS, or what a server refuses
+    }
+  }
+  return options;
+}
 
 bool TrimsApproximately(const CommandRow& row, RequestView request) {
   const bool can_trim = row.effect == Effect::kStreamAdd || row.effect == Effect::kStreamTrim;

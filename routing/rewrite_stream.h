@@ -8,6 +8,16 @@ namespace crossfade {
 // REQUIRES: the row's effect is one of the kStream… ones.
 void RewriteStream(const Accepted& accepted, Follow* follow);
 
+// What stands before STREAMS in an XREAD or XREADGROUP, walked one by one: a group or a consumer may be called as an
+// option is.
+struct StreamReadOptions {
+  size_t group = 0;  // where GROUP stands, its two names behind it; 0: nowhere
+  bool block = false;
+  bool no_ack = false;
+  bool claim = false;  // of Redis 8.4
+};
+StreamReadOptions ReadStreamReadOptions(RequestView request);
+
 // Does this XADD or XTRIM trim with "~", so that only the server knows how much went?
 bool TrimsApproximately(const CommandRow& row, RequestView request);
 

@@ -65,6 +65,8 @@ bool Session::Answer(const CommandRow& row, RequestView request, std::string* re
       in_transaction_ = true;
       AppendSimple(reply, "OK");
     }
+  } else if (name == "unwatch") {
+    AppendSimple(reply, "OK");  // WATCH is refused, so nothing is watched: exactly what a server says then
   } else if (name == "discard") {
     if (in_transaction_) {
       TakeTransaction();
@@ -115,8 +117,8 @@ void Session::Auth(RequestView request, std::string* reply) {
                        "your configuration is correct?");
   }
   const bool with_user = request.argc() == 3;
-  const bool ok = CheckPassword(with_user ? request.arg(1) : "default", request.arg(with_user ? 2 : 1));
-  if (!ok) return AppendError(reply, kWrongPass);
+  const std::string_view user = with_user ? request.arg(1) : "default";
+  if (!IsFreeDefault(user) && !CheckPassword(user, request.arg(with_user ? 2 : 1))) return AppendError(reply, kWrongPass);
   AppendSimple(reply, "OK");
 }
 
@@ -149,9 +151,7 @@ void Session::Hello(RequestView request, std::string* reply) {
     }
   }
   if (set_name && !IsPlainWord(name)) return AppendError(reply, kBadName);
-  // A server whose default user has no password lets it in with any (acl.c); nobody else gets in without one.
-  const bool free_default = facts_->credentials.empty() && user == "default";
-  if (auth && !free_default && !CheckPassword(user, password)) return AppendError(reply, kWrongPass);
+  if (auth && !IsFreeDefault(user) && !CheckPassword(user, password)) return AppendError(reply, kWrongPass);
   if (!authenticated_) return AppendError(reply, kHelloNeedsAuth);
   if (set_name) name_ = name;
   protocol_ = protocol;

@@ -63,6 +63,8 @@ class Session {
   void Client(const CommandRow& row, RequestView request, std::string* reply);
   void Ping(RequestView request, std::string* reply);
   void Reset(std::string* reply);
+  // A server whose default user has no password lets it in with any (acl.c); nobody else gets in without one.
+  bool IsFreeDefault(std::string_view user) const { return facts_->credentials.empty() && user == "default"; }
   bool CheckPassword(std::string_view user, std::string_view password);
   void AppendHelloReply(std::string* reply) const;
 

@@ -1,7 +1,8 @@
 """Every write command of Redis 7.0 that neither blocks nor runs a script, in many argument shapes, and the reads.
 
 One line is one shape. $name is filled in by a Filler: keys by type ($s string, $c integer, $r float, $b bits, $l list,
-$t set, $h hash, $z sorted set, $g geo, $x stream with ids by the server, $y stream with ids by the client,
+$t set, $h hash, $z sorted set, $q sorted set of one score (ranges by lex are unspecified for others, and differ by
+chance between servers), $g geo, $x stream with ids by the server, $y stream with ids by the client,
 $p hyperloglog, $k any of them), and values. Shapes are meant to succeed often, not always: a command that the server
 refuses is a test as well.
 """
@@ -179,7 +180,8 @@ ZREMRANGEBYRANK $z 0 $n
 ZREMRANGEBYRANK $z -3 -2
 ZREMRANGEBYSCORE $z ($score $score
 ZREMRANGEBYSCORE $z -inf -900
-ZREMRANGEBYLEX $z [$m ($m
+ZADD $q 0 $m 0 $m 0 $m
+ZREMRANGEBYLEX $q [$m ($m
 ZPOPMIN $z
 ZPOPMIN $z $n
 ZPOPMAX $z
@@ -189,6 +191,7 @@ ZMPOP 2 $z $z MAX COUNT $n
 ZRANGESTORE $z $z 0 5
 ZRANGESTORE $z $z -inf +inf BYSCORE LIMIT 0 9
 ZRANGESTORE $z $z 0 -1 REV
+ZRANGESTORE $q $q [m1 + BYLEX LIMIT 0 20
 ZUNIONSTORE $z 2 $z $z
 ZUNIONSTORE $z 2 $z $z WEIGHTS 1 2 AGGREGATE MAX
 ZINTERSTORE $z 2 $z $t AGGREGATE MIN
@@ -291,7 +294,7 @@ HRANDFIELD $h 2 WITHVALUES
 HSCAN $h 0
 ZCARD $z
 ZCOUNT $z -inf +inf
-ZLEXCOUNT $z - +
+ZLEXCOUNT $q - [$m
 ZSCORE $z $m
 ZMSCORE $z $m $m
 ZRANK $z $m
@@ -300,7 +303,7 @@ ZRANGE $z 0 -1 WITHSCORES
 ZREVRANGE $z 0 5
 ZRANGEBYSCORE $z -inf $score WITHSCORES
 ZREVRANGEBYSCORE $z +inf $score LIMIT 0 5
-ZRANGEBYLEX $z - +
+ZRANGEBYLEX $q [$m +
 ZUNION 2 $z $z WITHSCORES
 ZINTER 2 $z $z
 ZDIFF 2 $z $z WITHSCORES
@@ -330,7 +333,8 @@ EXPECTED_ERROR = re.compile(
     r"|objects are the same|must be greater than 0-0|hash value is not|can't be converted into double"
     r"|not a valid HyperLogLog|would produce NaN")
 
-_KINDS = {"s": 50, "c": 20, "r": 10, "b": 10, "l": 25, "t": 20, "h": 20, "z": 20, "g": 5, "x": 5, "y": 10, "p": 5}
+_KINDS = {"s": 50, "c": 20, "r": 10, "b": 10, "l": 25, "t": 20, "h": 20, "z": 20, "q": 5, "g": 5, "x": 5, "y": 10,
+          "p": 5}
 _WORD = re.compile(r"^([(\[]?)\$([a-z0-9]+)(.*)$")
 
 

@@ -203,7 +203,7 @@ void Cli::AddFlip() {
   flip->add_flag("--dry-run", flip_.dry_run, "Do all but the swap");
   flip->add_option("--max-pause", flip_.max_pause_ms, "Give up if writes would wait for longer than this")
       ->type_name("MS")
-      ->check(CLI::Range(1, 600'000));
+      ->check(CLI::Range(1, 60'000));
   flip->add_flag("--cold", flip_.cold, "Allow it while the other store is not synced: a cache that may start empty");
   flip->add_flag("--force", flip_.force, "Flip in spite of dirty keys, a lag or an unreachable store");
 }
@@ -230,6 +230,12 @@ void Cli::AddChoice(const char* name, const char* about, const char* examples, s
 }
 
 int Cli::Run(int argc, const char* const* argv) {
+  const auto commands = app_.get_subcommands([](const CLI::App*) { return true; });
+  const auto is_named = [argv](const CLI::App* command) { return command->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && std::none_of(commands.begin(), commands.end(), is_named)) {
+    *world_.err << "crossfade: there is no command '" << argv[1] << "'; crossfade --help lists them\n";
+    return kExitUsage;
+  }
   try {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {  // --help and --version come this way as well

@@ -65,7 +65,8 @@ bool Operator::Ask(const std::string& method, const std::string& path, const jso
 // Tells why, and returns the exit status.
 int Operator::Refused(const std::string& what, const AdminReply& reply) {
   json answer = json::parse(reply.body, nullptr, false);
-  std::string why = Joined(NotesIn(answer, {"reason", "error"}));
+  std::string why = Joined(NotesIn(answer, {"error"}));
+  if (why.empty()) why = Joined(NotesIn(answer, {"reason"}));
   if (why.empty()) why = fmt::format("HTTP status {}", reply.status);
   const std::string where = session_.address.ToString();
   switch (reply.status) {
@@ -225,8 +226,8 @@ int Operator::TellFlip(const FlipOptions& options, const json& answer) {
   } else if (true_now) {
     *session_.out << fmt::format(
         "would flip: {} can become primary (dry run, nothing has changed); do it with: "
-        "crossfade flip {}{}\n",
-        options.to, options.to, session_.same_target);
+        "crossfade flip {}{}{}{}\n",
+        options.to, options.to, options.cold ? " --cold" : "", options.force ? " --force" : "", session_.same_target);
   } else {
     *session_.err << fmt::format("{}: {}\n", options.dry_run ? "would not flip" : "not flipped",
                                  why.empty() ? "the proxy gave no reason" : why);

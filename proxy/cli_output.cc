@@ -57,7 +57,7 @@ std::string BackfillLine(const json& backfill) {
   } else if (done > 0) {
     line += fmt::format(", {} keys", Grouped(done));
   }
-  for (const std::string& note : NotesIn(backfill, {"reason", "error"})) line += ", " + note;
+  for (const std::string& note : NotesIn(backfill, {"why"})) line += ", " + note;
   return line;
 }
 
@@ -70,12 +70,13 @@ void AppendTraffic(const json& status, std::string* out) {
   if (Find(status, {"dirty"}) != nullptr) {
     bool overflowed = BoolAt(status, {"dirty", "overflowed"});
     Line(out, "dirty",
-         Count(status, {"dirty", "keys"}, "keys") + (overflowed ? ", OVERFLOWED: every key is dirty" : ""));
+         Count(status, {"dirty", "keys"}, "keys") + (overflowed ? ", and everything else is taken to be dirty" : ""));
   }
   if (Find(status, {"writes"}) != nullptr) {
     Line(out, "writes",
-         fmt::format("{}, {}, {}, {}", Count(status, {"writes", "total"}, "in all"),
+         fmt::format("{}, {}, {}, {}, {}", Count(status, {"writes", "total"}, "in all"),
                      Count(status, {"writes", "followed"}, "followed"),
+                     Count(status, {"writes", "not_followed"}, "left to repair"),
                      Count(status, {"writes", "diverged"}, "diverged"),
                      Count(status, {"writes", "refused_by_secondary"}, "refused by the secondary")));
   }
@@ -202,7 +203,6 @@ std::string RenderStatus(const json& status) {
     Line(&out, "clients", Count(status, {"clients", "connected"}, "connected"));
   }
   if (const json* backfill = Find(status, {"backfill"})) Line(&out, "backfill", BackfillLine(*backfill));
-  if (const json* verify = Find(status, {"verify"})) Line(&out, "verify", TextAt(*verify, {"state"}, "?"));
   if (const json* flips = Find(status, {"flips"}); flips != nullptr && flips->is_array()) {
     Line(&out, "flips", FlipsLine(*flips));
   }

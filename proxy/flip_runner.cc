@@ -79,7 +79,7 @@ void FlipRunner::Start(const FlipRequest& request, std::function<void(const Flip
 }
 
 void FlipRunner::Check() {
-  if (state_ == State::kFollowing) return;
+  if (state_ == State::kFollowing || forcing_) return;
   if (std::string why = WhyNever(); !why.empty()) return Finish({.pause_ms = PausedMs(), .reason = std::move(why)});
   const std::string why = WhyNotYet();
   const int64_t now_us = io_->clock()->NowUs();
@@ -109,7 +109,9 @@ void FlipRunner::Force() {
   if (dirty_->everything()) lost += "; everything was dirty";
   if (migration.synced != Synced::kYes) lost += "; not synced: " + migration.unsynced_why;
   if (request_.dry_run) return Finish({.would_flip = true, .pause_ms = PausedMs(), .reason = std::move(lost)});
+  forcing_ = true;
   lane_->Abandon(absl::AbortedError("the roles were swapped by force"));
+  forcing_ = false;
   if (!lane_->drained()) return Finish({.pause_ms = PausedMs(), .reason = "commands are still in flight"});
   Switch(true, std::move(lost));
 }
@@ -123,8 +125,8 @@ void FlipRunner::Switch(bool forced, std::string lost) {
   }
   const Migration& migration = keeper_->migration();
   const bool unequal = !migration.distrust.empty() || migration.synced != Synced::kYes;
+  forced = forced || request_.force;
   if (request_.force && unequal) {
-    forced = true;
     if (lost.empty()) lost = migration.distrust.empty() ? "not synced: " + migration.unsynced_why : "the primary's data, which was not trusted";
   }
   const absl::Status flipped = keeper_->Flip(request_.to, PausedMs(), forced, lane_->next_order());

@@ -71,6 +71,7 @@ class FlipRunner {
   std::function<void(bool)> hold_;
   std::unique_ptr<Timer> timer_;
   State state_ = State::kFollowing;
+  bool forcing_ = false;  // what is in flight is being ended: the lane's news of it don't count
   FlipRequest request_;
   std::function<void(const FlipResult&)> done_;
   int64_t started_us_ = 0;

@@ -81,7 +81,8 @@ void Keeper::OnSeen(Side side, const ServerInfo& info, uint64_t order) {
     dirty_->MarkEverything(order);
     Unsync(fmt::format("the secondary ({}) came back as another process and may have lost data: everything is copied again",
                        SideName(side)));
-  } else if (!same && (migration_.synced != Synced::kNo || counters_->writes_total > 0)) {
+  } else if (!same && (migration_.synced != Synced::kNo || counters_->writes_total > 0 || dirty_->everything())) {
+    // "Everything is dirty": the stores did agree until a crash, and a sweep would begin by itself.
     migration_.distrust = fmt::format(
         "the primary ({}) came back as another process and may have lost data; it holds {} keys now. Sweeps and repairs are "
         "stopped so that the copy on the secondary ({}) stays. If the primary is right: crossfade resync. If the secondary "
@@ -148,11 +149,12 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
 }
 
 absl::Status Keeper::Resync(uint64_t order) {
-  if (migration_.distrust.empty()) {
+  if (migration_.distrust.empty() && migration_.keep_secondary.empty()) {
     return absl::FailedPreconditionError("nothing to decide: the primary has not lost its memory");
   }
   const Migration before = migration_;
   migration_.distrust.clear();
+  migration_.keep_secondary.clear();
   Unsync("resync: everything is copied from the primary");
   if (const absl::Status saved = Save(false); !saved.ok()) {
     migration_ = before;
@@ -169,7 +171,16 @@ absl::Status Keeper::Flip(Side to, double pause_ms, bool forced, uint64_t order)
   ++migration_.epoch;
   migration_.flips.push_back({io_->clock()->WallMs(), to, pause_ms, forced});
   const bool equal = migration_.distrust.empty() && dirty_->clean() && migration_.synced == Synced::kYes;
+  const bool cold_flip = !forced && migration_.synced != Synced::kYes && before.keep_secondary.empty();
   migration_.distrust.clear();
+  migration_.keep_secondary.clear();
+  if (cold_flip) {
+    const char* other = SideName(OtherSide(to));
+    migration_.keep_secondary = fmt::format(
+        "{} became primary by a cold flip, and {} keeps what {} lacks: nothing is swept, for that would remove it. To go back: "
+        "crossfade flip {} --cold. To make {} equal to {} all the same: crossfade resync",
+        SideName(to), other, SideName(to), other, other, SideName(to));
+  }
   if (forced && !equal) {
     Unsync(fmt::format("{} was made primary by force: everything is copied to {}", SideName(to), SideName(OtherSide(to))));
   }
@@ -192,8 +203,8 @@ void Keeper::SweepStarted() {
 }
 
 void Keeper::SweepEnded(bool finished, const std::string& why) {
-  const bool complete = finished && !dirty_->everything();
-  if (complete || (was_synced_before_sweep_ && !dirty_->everything())) {
+  const bool trusted = migration_.distrust.empty() && !dirty_->everything();
+  if (trusted && (finished || was_synced_before_sweep_)) {
     migration_.synced = Synced::kYes;
     migration_.unsynced_why.clear();
   } else {

@@ -217,7 +217,8 @@ void Lane::OnLinkUnreachable(Side side, const absl::Status& why) {
 
 void Lane::Abandon(const absl::Status& why) {
   for (Side side : {migration_->secondary(), migration_->primary()}) {
-    if (link(side).up()) link(side).Cut(why);
+    // A side that owes nothing stays: the clients go on with it at once.
+    if (link(side).up() && !link(side).idle()) link(side).Cut(why);
   }
   DropBacklog();
   FailRetries(PrimaryUnreachable());

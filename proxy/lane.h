@@ -142,6 +142,7 @@ class Lane : private Link::Owner {
   void SendToPrimary(Slot* slot);
   void SendTransaction(Slot* slot);
   void ReserveFollow(Slot* slot);
+  void NoteUnfollowed(Slot* slot, DirtyCause cause);
   void SetDeadline(Slot* slot, int64_t delay_ms);
 
   // lane_primary.cc
@@ -194,6 +195,7 @@ class Lane : private Link::Owner {
   size_t copy_bytes_ = kFirstCopyBytes;  // how large copied keys have been lately, the large ones remembered longer
   size_t backlog_bytes_ = 0;        // of slots whose secondary half isn't over
   size_t lag_slots_ = 0;
+  size_t unfollowed_ = 0;           // writes in flight that will make their keys dirty: until then no read is shifted
   bool shedding_ = false;           // the backlog was dropped: nothing follows until the secondary has answered all
   bool pumping_ = false;
   int64_t divergence_second_ = 0;

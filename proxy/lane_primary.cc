@@ -44,6 +44,7 @@ void Lane::PrimaryAnswered(Slot* slot) {
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction: break;
   }
+  if (std::exchange(slot->unfollowed, false)) --unfollowed_;
   if (IsErrorReply(slot->primary_reply)) {
     // Nothing follows what the primary refused.
     SkipFollow(slot);
@@ -93,24 +94,27 @@ void Lane::WriteAccepted(Slot* slot) {
     slot->secondary = Half::kReady;
     return;
   }
-  if (nothing && !slot->no_follow && slot->secondary == Half::kPending) ++counters_->writes_followed;
-  if (!nothing && !slot->no_follow) {
+  const bool unknown = slot->follow.unknown;
+  if (nothing && !unknown && !slot->no_follow && slot->secondary == Half::kPending) ++counters_->writes_followed;
+  if ((!nothing || unknown) && !slot->no_follow) {
     ++counters_->writes_not_followed;
-    MarkDirty(*slot, slot->missed);
+    if (!nothing) MarkDirty(*slot, slot->missed);
   }
   SkipFollow(slot);
   if (!slot->wait_for_both) return;
-  if (nothing || !migration_->following()) return Answer(slot, slot->primary_reply);
+  if ((nothing && !unknown) || !migration_->following()) return Answer(slot, slot->primary_reply);
   ++counters_->acks_failed;
   AnswerError(std::exchange(slot->to, ReplyTo()),
-              "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
+              nothing ? "ERR crossfade: applied on the primary, but the secondary gets it only as a copy (ack = \"both\")"
+                      : "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
 }
 
 // EXEC's reply, element by element: each effect as if its command had come alone, inside one MULTI for the secondary.
 void Lane::RewriteTransaction(Slot* slot) {
   const Reply reply = ParseReply(slot->primary_reply);
-  if (reply.is_null() || reply.items.size() != slot->transaction.size()) return;  // nil: a watched key had changed
+  if (reply.is_null()) return;  // a watched key had changed
   Follow& block = slot->follow;
+  block.unknown = reply.items.size() != slot->transaction.size();
   for (const QueuedCommand& command : slot->transaction) {
     // What only a companion could tell (a trim's result, a copy) isn't asked inside a block: all its keys are copied.
     block.unknown = block.unknown || CompanionOf(*command.row, command.request.view()) != Companion::kNone;
@@ -171,6 +175,7 @@ void Lane::PrimaryBroke(Slot* slot, const absl::Status& why) {
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction: {
       // It may have run, or not. A client that has its reply already lost only what stood beside it.
+      if (std::exchange(slot->unfollowed, false)) --unfollowed_;
       ++counters_->unknown_outcomes;
       MarkDirty(*slot, DirtyCause::kUnknownOutcome);
       SkipFollow(slot);

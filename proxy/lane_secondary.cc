@@ -321,7 +321,7 @@ void Lane::DropBacklog() {
       case Half::kPending:
         Discharge(slot);
         slot->secondary = Half::kNone;
-        slot->missed = cause;
+        NoteUnfollowed(slot, cause);
         break;
       case Half::kReady: SecondaryBroke(slot, cause); break;
       default:

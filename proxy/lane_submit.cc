@@ -14,7 +14,7 @@ bool Lane::SecondaryCanFollow(int db) const {
 
 // May the secondary answer this read? Its keys must be clean, and what was there before must have been copied.
 bool Lane::Readable(const Slot& slot) const {
-  if (!SecondaryCanFollow(slot.db) || !migration_->WhyNotReadable(migration_->cold ||
+  if (unfollowed_ > 0 || !SecondaryCanFollow(slot.db) || !migration_->WhyNotReadable(migration_->cold ||
                                                                   slot.on_miss == OnMiss::kPrimary).empty()) {
     return false;
   }
@@ -77,9 +77,17 @@ void Lane::SendToPrimary(Slot* slot) {
 // A write's turn on the secondary, or the reason why it has none.
 void Lane::ReserveFollow(Slot* slot) {
   if (SecondaryCanFollow(slot->db)) return Enqueue(slot, Half::kPending);
-  slot->missed = migration_->routing.secondary == SecondaryMode::kJournal ? DirtyCause::kNotFollowed
-                 : shedding_                                              ? DirtyCause::kQueueFull
-                                                                          : DirtyCause::kSecondaryAway;
+  NoteUnfollowed(slot, migration_->routing.secondary == SecondaryMode::kJournal ? DirtyCause::kNotFollowed
+                       : shedding_                                              ? DirtyCause::kQueueFull
+                                                                                : DirtyCause::kSecondaryAway);
+}
+
+// Its keys become dirty when the primary accepts it. Until then nobody can see that the secondary lacks it.
+void Lane::NoteUnfollowed(Slot* slot, DirtyCause cause) {
+  slot->missed = cause;
+  if (slot->unfollowed || (slot->kind != Slot::Kind::kWrite && slot->kind != Slot::Kind::kTransaction)) return;
+  slot->unfollowed = true;
+  ++unfollowed_;
 }
 
 void Lane::SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol) {

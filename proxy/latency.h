@@ -2,6 +2,7 @@
 // Recording costs a few nanoseconds and no memory.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -23,7 +24,8 @@ class LatencyWindow {
   int64_t Percentile(double share) const {
     uint64_t total = 0;
     for (size_t i = 0; i < kBuckets; ++i) total += current_[i] + previous_[i];
-    uint64_t wanted = static_cast<uint64_t>(share * static_cast<double>(total));
+    if (total == 0) return 0;
+    uint64_t wanted = std::min(static_cast<uint64_t>(share * static_cast<double>(total)), total - 1);
     for (size_t i = 0; i < kBuckets; ++i) {
       const uint64_t here = current_[i] + previous_[i];
       if (here > wanted) return UpperBound(i);

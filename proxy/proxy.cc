@@ -214,7 +214,10 @@ void Proxy::Tick() {
 
 // Everything is dirty: it is copied again as soon as that is possible, without being asked.
 void Proxy::SweepIfDue() {
-  if (!dirty_.everything() || sweep_->running() || !config_.repair.enabled || !migration().distrust.empty()) return;
+  if (!dirty_.everything() || sweep_->running() || !config_.repair.enabled || !migration().distrust.empty() ||
+      !migration().keep_secondary.empty()) {
+    return;
+  }
   if (!lane_->CanCopy() || flip_->state() != FlipRunner::State::kFollowing) return;
   keeper_->SweepStarted();
   sweep_->Start(migration().unsynced_why.empty() ? "everything is dirty" : migration().unsynced_why);
@@ -242,6 +245,7 @@ absl::Status Proxy::Resync() { return keeper_->Resync(lane_->next_order()); }
 absl::Status Proxy::StartBackfill() {
   if (sweep_->running()) return absl::FailedPreconditionError("a sweep is running already");
   if (!migration().distrust.empty()) return absl::FailedPreconditionError(migration().distrust);
+  if (!migration().keep_secondary.empty()) return absl::FailedPreconditionError(migration().keep_secondary);
   if (flip_->state() != FlipRunner::State::kFollowing) return absl::FailedPreconditionError("a flip is under way");
   if (!migration().following()) return absl::FailedPreconditionError("the secondary does not follow: crossfade secondary follow");
   for (Side side : {Side::kOld, Side::kNew}) {
@@ -268,7 +272,7 @@ void Proxy::Shutdown(std::function<void()> done) {
   shutdown_done_ = std::move(done);
   shutdown_by_us_ = io_->clock()->NowUs() + config_.timeouts.shutdown_ms * 1000;
   listening_.reset();
-  sweep_->Cancel("the proxy is shutting down");
+  sweep_->Cancel("the proxy was stopped while it copied");
   Hold(true);
   repair_->set_urgent(true);
   CheckShutdown();

@@ -49,6 +49,7 @@ Json ToJson(const SavedState& state) {
           {"unsynced_why", state.migration.unsynced_why},
           {"cold", state.migration.cold},
           {"distrust", state.migration.distrust},
+          {"keep_secondary", state.migration.keep_secondary},
           {"flips", flips},
           {"identities", identities},
           {"clean", state.clean}};
@@ -88,6 +89,7 @@ bool FromJson(const Json& json, SavedState* state) {
       Get(json, "synced", &synced) && Get(json, "unsynced_why", &migration.unsynced_why) &&
       Get(json, "cold", &migration.cold) && Get(json, "distrust", &migration.distrust) && Get(json, "clean", &state->clean);
   if (!complete) return false;
+  Get(json, "keep_secondary", &migration.keep_secondary);
   migration.synced = synced ? Synced::kYes : Synced::kNo;
   for (const Json& entry : json.value("flips", Json::array())) {
     FlipRecord flip;
@@ -159,7 +161,11 @@ StateFile::~StateFile() { close(lock_); }
 
 absl::StatusOr<std::optional<SavedState>> StateFile::Load() const {
   std::ifstream file(path());
-  if (!file) return std::optional<SavedState>();
+  if (!file) {
+    std::error_code error;
+    if (!std::filesystem::exists(std::filesystem::symlink_status(path(), error))) return std::optional<SavedState>();
+    return absl::FailedPreconditionError(fmt::format("can't read {}; which store is primary can't be known without it", path()));
+  }
   std::stringstream text;
   text << file.rdbuf();
   const Json json = Json::parse(text.str(), nullptr, false);

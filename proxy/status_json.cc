@@ -30,6 +30,7 @@ Json Attention(const Proxy& proxy) {
   Json list = Json::array();
   const Migration& migration = proxy.migration();
   if (!migration.distrust.empty()) list.push_back(migration.distrust);
+  if (!migration.keep_secondary.empty()) list.push_back(migration.keep_secondary);
   for (Side side : {Side::kOld, Side::kNew}) {
     const Link& link = proxy.lane().link(side);
     const char* role = side == migration.primary() ? "primary" : "secondary";
@@ -48,6 +49,10 @@ Json Attention(const Proxy& proxy) {
   if (proxy.lane().shedding()) list.push_back("the secondary does not keep up: its queue overflowed, written keys become dirty");
   if (migration.synced != Synced::kYes) {
     list.push_back(fmt::format("not synced ({}): {}", Name(migration.synced), migration.unsynced_why));
+  }
+  if (migration.secondary() == Side::kOld && migration.routing.reads_new < 100) {
+    list.push_back(fmt::format("new is primary, but reads_new is {:g} %: {} answers the other reads, as the secondary",
+                               migration.routing.reads_new, SideName(Side::kOld)));
   }
   if (migration.cold) list.push_back("cold: new may lack what was there before");
   if (proxy.expiry().unwatched() > 0) {

@@ -32,6 +32,9 @@ struct Migration {
   bool cold = false;
   // Not empty: the primary came back without its memory. Sweeps and repairs wait for resync or a forced flip.
   std::string distrust;
+  // Not empty: the secondary holds what the primary lacks, because it was the primary until a cold flip. A sweep would
+  // remove that, so none begins until resync, or a flip back.
+  std::string keep_secondary;
   std::vector<FlipRecord> flips;
 
   Side primary() const { return routing.primary; }

@@ -67,8 +67,8 @@ class FakeBackend {
   std::string version = "7.2.4", run_id, role = "master";
   int64_t keys = 0, uptime_s = 100, skew_ms = 0, connection_id = 7;
   int databases = 1;
-  bool resp3 = false;        // so that RESP2 clients need no HELLO
-  bool answers_time = true;  // by itself
+  bool resp3 = false;                              // so that RESP2 clients need no HELLO
+  bool answers_time = true;                        // by itself
   std::string auth_reply = "+OK\r\n", info_reply;  // info_reply: instead of INFO's text
 
   // Takes the pending connect, waiting for it in fake time, without a word of the handshake.

@@ -272,7 +272,7 @@ TEST_F(FlipRunnerTest, ForceWithThePrimaryGonePromotesTheSecondary) {
 TEST_F(FlipRunnerTest, ForceEndsWhatIsInFlight) {
   w.config.repair.enabled = false;
   w.Send(1, {"SET", "a", "v"});
-  w.old_store.Reply(kOk);       // a is not on the secondary
+  w.old_store.Reply(kOk);        // a is not on the secondary
   w.Send(2, {"SET", "b", "v"});  // b is unanswered on both
   const ReplyTo read = w.Send(3, {"GET", "c"});
   Flip({.max_pause_ms = 20, .force = true});

@@ -1,9 +1,8 @@
 // Where the stores may differ: which keys become dirty, how a copy makes an end of that, and what carries it on.
-#include "proxy/repair.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "proxy/repair.h"
 #include "tests/proxy/lane_world.h"
 
 namespace crossfade {
@@ -153,7 +152,7 @@ TEST_F(LaneRepairTest, I2ACopyFromADirtyKeyMarksTheDestination) {
   w.Send(1, {"COPY", "src", "dst"});
   w.Send(1, {"RENAME", "src", "moved"});
   w.Send(1, {"SUNIONSTORE", "union", "clean", "moved"});
-  w.Send(1, {"COPY", "clean", "fine"});
+  w.Send(1, {"COPY", "elsewhere", "fine"});
   old_store().Replies({Int(1), kOk, Int(1), Int(1)});
   new_store().Replies({Int(1), kOk, Int(1), Int(1)});  // the replies show nothing
   EXPECT_TRUE(w.IsDirty("dst") && w.IsDirty("moved") && w.IsDirty("union"));

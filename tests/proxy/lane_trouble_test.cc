@@ -67,6 +67,21 @@ TEST_F(LaneTroubleTest, I2UnansweredFollowsOfALostConnectionAreDirty) {
   EXPECT_THAT(new_store().Sent(), IsEmpty());  // nothing is sent twice
 }
 
+TEST_F(LaneTroubleTest, I4NoReadIsShiftedPastAWriteThatWillNotFollow) {
+  StopRepair();
+  new_store().Close();
+  w.Send(1, {"SET", "k", "v"});  // the primary takes its time …
+  new_store().Connect();         // … and the secondary is back before it has answered
+  const ReplyTo read = w.Send(1, {"GET", "k"}, kFromNew);
+  EXPECT_THAT(new_store().Sent(), IsEmpty());
+  old_store().Replies({kOk, Bulk("v")});
+  EXPECT_EQ(w.Got(read), Bulk("v"));
+  EXPECT_TRUE(w.IsDirty("k"));
+  w.Send(1, {"GET", "j"}, kFromNew);  // now its keys are known
+  EXPECT_THAT(new_store().Sent(), ElementsAre("GET j"));
+  new_store().Reply(kNil);
+}
+
 TEST_F(LaneTroubleTest, I2GarbageFromTheSecondaryCutsItAndMarks) {
   StopRepair();
   w.Send(1, {"SET", "k", "v"});
@@ -142,6 +157,19 @@ TEST_F(LaneSheddingTest, I9WritesThatWaitForThePrimaryAreShedToo) {
   w.Advance(1000);
   w.lane->Tick();
   EXPECT_FALSE(w.lane->shedding());
+}
+
+TEST_F(LaneSheddingTest, I4NoReadIsShiftedPastAWriteThatWasShed) {
+  for (int i = 0; i < 60; ++i) w.Send(1, {"SET", "k" + std::to_string(i), std::string(500, 'v')});
+  w.Advance(1000);
+  w.lane->Tick();  // the secondary is idle: it follows again
+  EXPECT_FALSE(w.lane->shedding());
+  w.Send(1, {"GET", "k3"}, kFromNew);
+  EXPECT_THAT(new_store().Sent(), IsEmpty());
+  old_store().ReplyToAll(kOk);
+  w.Send(1, {"GET", "elsewhere"}, kFromNew);
+  EXPECT_THAT(new_store().Sent(), ElementsAre("GET elsewhere"));
+  new_store().Reply(kNil);
 }
 
 TEST_F(LaneSheddingTest, I9ShiftedReadsInTheQueueGoToThePrimary) {

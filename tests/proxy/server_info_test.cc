@@ -1,0 +1,72 @@
+#include "proxy/server_info.h"
+
+#include <gtest/gtest.h>
+
+namespace crossfade {
+namespace {
+
+ServerInfo Parse(const std::string& text) {
+  ServerInfo info;
+  ParseInfo(text, 1'000'000, &info);
+  return info;
+}
+
+TEST(ServerInfoTest, Redis) {
+  const ServerInfo info = Parse(
+      "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nuptime_in_seconds:60\r\nrole:master\r\n"
+      "# Keyspace\r\ndb0:keys=5,expires=1,avg_ttl=0\r\ndb3:keys=7,expires=0,avg_ttl=0\r\n");
+  EXPECT_EQ(info.product, "redis");
+  EXPECT_EQ(info.version, "7.0.15");
+  EXPECT_EQ(info.run_id, "abc");
+  EXPECT_EQ(info.started_ms, 940'000);
+  EXPECT_EQ(info.keys, 12);
+  EXPECT_FALSE(info.is_replica);
+  EXPECT_FALSE(info.eager_consumers);
+  EXPECT_TRUE(Parse("redis_version:7.2.0\r\n").eager_consumers);
+  EXPECT_TRUE(Parse("redis_version:8.0\r\n").eager_consumers);
+  EXPECT_FALSE(Parse("redis_version:6\r\nrole:slave\r\n").eager_consumers);
+  EXPECT_TRUE(Parse("redis_version:6\r\nrole:slave\r\n").is_replica);
+}
+
+TEST(ServerInfoTest, WhoClaimsARedisVersionMayBeAnother) {
+  const ServerInfo valkey = Parse("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n");
+  EXPECT_EQ(valkey.product, "valkey");
+  EXPECT_EQ(valkey.version, "8.1.0");
+  const ServerInfo dragonfly = Parse("redis_version:7.2.0\r\ndragonfly_version:df-v1.25.1\r\n");
+  EXPECT_EQ(dragonfly.product, "dragonfly");
+  EXPECT_EQ(dragonfly.run_id, "");
+}
+
+TEST(ServerInfoTest, AFieldIsAWholeLinesBeginning) {
+  EXPECT_EQ(Parse("master_run_id:no\r\nrun_id_x:no\r\nrun_id:yes\r\n").run_id, "yes");
+  EXPECT_EQ(Parse("run_id:last").run_id, "last");
+  EXPECT_EQ(Parse("").product, "redis");
+  EXPECT_EQ(Parse("db0:keys=,x").keys, 0);
+}
+
+TEST(ServerInfoTest, TheSameProcess) {
+  ServerInfo a, b;
+  a.run_id = b.run_id = "x";
+  a.started_ms = 1;
+  b.started_ms = 1'000'000;
+  EXPECT_TRUE(SameProcess(a, b));
+  b.run_id = "y";
+  EXPECT_FALSE(SameProcess(a, b));
+  b.run_id.clear();  // no run_id: by the start, within what a whole-second uptime can tell
+  EXPECT_FALSE(SameProcess(a, b));
+  b.started_ms = 2500;
+  EXPECT_TRUE(SameProcess(a, b));
+}
+
+TEST(ServerInfoTest, Clock) {
+  ClockReading reading;
+  ASSERT_TRUE(ReadClock("*2\r\n$4\r\n1000\r\n$6\r\n500000\r\n", 990'000, 990'010, &reading));
+  EXPECT_EQ(reading.offset_ms, 1'000'500 - 990'005);
+  EXPECT_EQ(reading.uncertainty_ms, 7);
+  EXPECT_FALSE(ReadClock("-ERR x\r\n", 0, 0, &reading));
+  EXPECT_FALSE(ReadClock("*2\r\n$1\r\na\r\n$1\r\nb\r\n", 0, 0, &reading));
+  EXPECT_FALSE(ReadClock("*1\r\n:1\r\n", 0, 0, &reading));
+}
+
+}  // namespace
+}  // namespace crossfade

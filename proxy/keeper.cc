@@ -41,6 +41,8 @@ absl::Status Keeper::Load() {
     // What was in flight when the last run ended is unknown, and so are the keys that were dirty then.
     dirty_->MarkEverything(0);
     Unsync("the last run did not end in an orderly way: everything is copied again");
+  } else if (state.everything_dirty) {
+    dirty_->MarkEverything(0);
   }
   return Save(false);
 }
@@ -52,6 +54,7 @@ absl::Status Keeper::Save(bool clean) {
   state.migration = migration_;
   state.identities[0] = identities_[0];
   state.identities[1] = identities_[1];
+  state.everything_dirty = dirty_->everything();
   state.clean = clean;
   return file_->Save(state);
 }
@@ -60,6 +63,12 @@ void Keeper::SaveOrLog() {
   if (const absl::Status saved = Save(false); !saved.ok()) {
     spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
   }
+}
+
+// A restart before the sweep has ended must know that one is due.
+void Keeper::MarkEverything(uint64_t order) {
+  dirty_->MarkEverything(order);
+  SaveOrLog();
 }
 
 void Keeper::Unsync(const std::string& why) {
@@ -141,7 +150,7 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
     migration_ = before;
     return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
   }
-  if (turned_off) dirty_->MarkEverything(order);
+  if (turned_off) MarkEverything(order);
   spdlog::info("event=routing reads_new={} compare={} ack={} secondary={} split={} on_miss={} cold={}", routing.reads_new,
                routing.compare, Name(routing.ack), Name(routing.secondary), Name(routing.split), Name(routing.on_miss),
                migration_.cold);
@@ -160,7 +169,7 @@ absl::Status Keeper::Resync(uint64_t order) {
     migration_ = before;
     return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
   }
-  dirty_->MarkEverything(order);
+  MarkEverything(order);
   spdlog::warn("event=resync primary={}", SideName(migration_.primary()));
   return absl::OkStatus();
 }
@@ -188,7 +197,7 @@ absl::Status Keeper::Flip(Side to, double pause_ms, bool forced, uint64_t order)
     migration_ = before;
     return absl::InternalError("not flipped, because it could not be saved: " + std::string(saved.message()));
   }
-  if (forced && !equal) dirty_->MarkEverything(order);
+  if (forced && !equal) MarkEverything(order);
   spdlog::warn("event=flipped primary={} epoch={} forced={}", SideName(to), migration_.epoch, forced);
   return absl::OkStatus();
 }

@@ -57,6 +57,7 @@ class Keeper {
   absl::Status Save(bool clean);
 
  private:
+  void MarkEverything(uint64_t order);
   void Unsync(const std::string& why);
   void SaveOrLog();
   void DecideFirstSync();

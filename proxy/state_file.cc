@@ -52,6 +52,7 @@ Json ToJson(const SavedState& state) {
           {"keep_secondary", state.migration.keep_secondary},
           {"flips", flips},
           {"identities", identities},
+          {"everything_dirty", state.everything_dirty},
           {"clean", state.clean}};
 }
 
@@ -90,6 +91,7 @@ bool FromJson(const Json& json, SavedState* state) {
       Get(json, "cold", &migration.cold) && Get(json, "distrust", &migration.distrust) && Get(json, "clean", &state->clean);
   if (!complete) return false;
   Get(json, "keep_secondary", &migration.keep_secondary);
+  Get(json, "everything_dirty", &state->everything_dirty);
   migration.synced = synced ? Synced::kYes : Synced::kNo;
   for (const Json& entry : json.value("flips", Json::array())) {
     FlipRecord flip;

@@ -19,6 +19,7 @@ struct SavedState {
   std::string addresses[2];      // host:port of old and new, to recognise another migration's directory
   Migration migration;
   ServerInfo identities[2];      // run_id and start; product is empty when a side was never seen
+  bool everything_dirty = false;  // a sweep was due, or had not come to its end
   bool clean = false;            // ended by a shutdown with both stores in agreement
 };
 

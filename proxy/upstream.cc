@@ -79,7 +79,6 @@ void Upstream::SendHandshake() {
   ask(Step::kDatabases, {"CONFIG", "GET", "databases"});
   ask(Step::kName, {"CLIENT", "SETNAME", "crossfade"});
   ask(Step::kId, {"CLIENT", "ID"});
-  if (info_.connection_id != 0) ask(Step::kKill, {"CLIENT", "KILL", "ID", std::to_string(info_.connection_id)});
   stream_->Write(out);
 }
 
@@ -119,6 +118,13 @@ void Upstream::OnHandshakeReply(std::string_view bytes) {
   }
   if (step_ < steps_.size()) return;
   if (!handshake_error_.ok()) return Fail(handshake_error_);
+  // Ids start over in a new process: there ours could be somebody else's, and nothing of ours has survived anyway.
+  if (steps_.back() != Step::kKill && info_.connection_id != 0 && SameProcess(info_, greeting_)) {
+    steps_.push_back(Step::kKill);
+    std::string out;
+    AppendCommand(&out, {"CLIENT", "KILL", "ID", std::to_string(info_.connection_id)});
+    return stream_->Write(out);
+  }
   timer_->Stop();
   pause_ms_ = 0;
   loading_ = false;

@@ -86,11 +86,9 @@ class FakeBackend {
   // … with the handshake answered. The commands of it are in `handshake`.
   void Connect() {
     ASSERT_TRUE(TakeConnection()) << "nobody connects to " << port_;
-    bytes_ += peer_->TakeWritten();
-    handshake = TakeCommands(&bytes_);
-    std::string out;
-    for (const std::string& command : handshake) out += HandshakeReply(command);
-    peer_->Deliver(out);
+    handshake.clear();
+    AnswerHandshake();
+    AnswerHandshake();  // CLIENT KILL waits for INFO: whether it is the same process
     Settle();
   }
   void Refuse() {
@@ -126,6 +124,17 @@ class FakeBackend {
   bool hung_up() const { return peer_->destroyed; }
 
   std::vector<std::string> handshake;
+
+  void AnswerHandshake() {
+    bytes_ += peer_->TakeWritten();
+    std::string out;
+    if (!handshake.empty() && bytes_.find("KILL") == std::string::npos) return;
+    for (const std::string& command : TakeCommands(&bytes_)) {
+      handshake.push_back(command);
+      out += HandshakeReply(command);
+    }
+    peer_->Deliver(out);
+  }
 
   std::string HandshakeReply(const std::string& command) const {
     if (command.starts_with("AUTH")) return auth_reply;

@@ -14,8 +14,12 @@ enum class AckMode : uint8_t { kPrimary, kBoth };
 enum class SplitMode : uint8_t { kKey, kRandom };
 enum class OnMiss : uint8_t { kNil, kPrimary };
 
-inline constexpr Side OtherSide(Side side) { return side == Side::kOld ? Side::kNew : Side::kOld; }
-inline constexpr const char* SideName(Side side) { return side == Side::kOld ? "old" : "new"; }
+inline constexpr Side OtherSide(Side side) {
+  return side == Side::kOld ? Side::kNew : Side::kOld;
+}
+inline constexpr const char* SideName(Side side) {
+  return side == Side::kOld ? "old" : "new";
+}
 const char* Name(SecondaryMode mode);
 const char* Name(AckMode mode);
 const char* Name(SplitMode mode);
@@ -71,22 +75,22 @@ struct BackfillConfig {
 
 // Each limit has an act, written beside it, and shows in the status when it is reached.
 struct LimitsConfig {
-  int64_t secondary_queue_bytes = 64 << 20;   // beyond: queued writes are dropped and their keys made dirty
-  int64_t dirty_keys = 1'000'000;             // beyond: everything is dirty, a sweep repairs it
-  int64_t clients = 10'000;                   // beyond: "ERR max number of clients reached", closed
-  int64_t client_output_bytes = 1 << 20;      // beyond: the client's next commands are not read until it has read
-  int64_t client_pipeline = 256;              // commands in flight of one client; beyond: not read until answered
-  int64_t expiring_keys = 1'000'000;          // keys whose moment of expiry is watched; beyond: not watched, counted
-  int64_t mismatches = 1000;                  // confirmed mismatches kept for inspection; the oldest goes
+  int64_t secondary_queue_bytes = 64 << 20;  // beyond: queued writes are dropped and their keys made dirty
+  int64_t dirty_keys = 1'000'000;            // beyond: everything is dirty, a sweep repairs it
+  int64_t clients = 10'000;                  // beyond: "ERR max number of clients reached", closed
+  int64_t client_output_bytes = 1 << 20;     // beyond: the client's next commands are not read until it has read
+  int64_t client_pipeline = 256;             // commands in flight of one client; beyond: not read until answered
+  int64_t expiring_keys = 1'000'000;         // keys whose moment of expiry is watched; beyond: not watched, counted
+  int64_t mismatches = 1000;                 // confirmed mismatches kept for inspection; the oldest goes
 };
 
 struct TimeoutsConfig {
-  int64_t connect_ms = 2000;           // TCP connect and handshake of a backend
-  int64_t response_ms = 60'000;        // a backend that owes replies and sends nothing for so long is cut off
-  int64_t read_ms = 100;               // a shifted read not answered for so long is asked of the primary as well
-  int64_t ack_ms = 1000;               // ack = "both": how long a client's reply waits for the secondary
-  int64_t reconnect_max_ms = 1000;     // longest pause between two attempts to reach a backend
-  int64_t shutdown_ms = 5000;          // SIGTERM: how long to drain before ending
+  int64_t connect_ms = 2000;        // TCP connect and handshake of a backend
+  int64_t response_ms = 60'000;     // a backend that owes replies and sends nothing for so long is cut off
+  int64_t read_ms = 100;            // a shifted read not answered for so long is asked of the primary as well
+  int64_t ack_ms = 1000;            // ack = "both": how long a client's reply waits for the secondary
+  int64_t reconnect_max_ms = 1000;  // longest pause between two attempts to reach a backend
+  int64_t shutdown_ms = 5000;       // SIGTERM: how long to drain before ending
 };
 
 struct AdminConfig {

@@ -31,21 +31,44 @@ class Walker {
       line = TakeLine();
     }
     switch (type) {
-      case '+': reply->type = ReplyType::kSimple; break;
-      case '-': reply->type = ReplyType::kError; break;
-      case ':': reply->type = ReplyType::kInteger; break;
-      case ',': reply->type = ReplyType::kDouble; break;
-      case '(': reply->type = ReplyType::kBigNumber; break;
+      case '+':
+        reply->type = ReplyType::kSimple;
+        break;
+      case '-':
+        reply->type = ReplyType::kError;
+        break;
+      case ':':
+        reply->type = ReplyType::kInteger;
+        break;
+      case ',':
+        reply->type = ReplyType::kDouble;
+        break;
+      case '(':
+        reply->type = ReplyType::kBigNumber;
+        break;
       case '#':
         reply->type = ReplyType::kBoolean;
         reply->integer = line == "t";
         break;
-      case '$': case '!': case '=': TakeString(type, Number(line), reply); return;
-      case '*': TakeItems(ReplyType::kArray, Number(line), reply); return;
-      case '~': TakeItems(ReplyType::kSet, Number(line), reply); return;
-      case '>': TakeItems(ReplyType::kPush, Number(line), reply); return;
-      case '%': TakeItems(ReplyType::kMap, 2 * Number(line), reply); return;
-      default: return;  // '_'
+      case '$':
+      case '!':
+      case '=':
+        TakeString(type, Number(line), reply);
+        return;
+      case '*':
+        TakeItems(ReplyType::kArray, Number(line), reply);
+        return;
+      case '~':
+        TakeItems(ReplyType::kSet, Number(line), reply);
+        return;
+      case '>':
+        TakeItems(ReplyType::kPush, Number(line), reply);
+        return;
+      case '%':
+        TakeItems(ReplyType::kMap, 2 * Number(line), reply);
+        return;
+      default:
+        return;  // '_'
     }
     reply->text = line;
     if (reply->type == ReplyType::kInteger) reply->integer = Number(line);
@@ -80,7 +103,9 @@ class Walker {
 
 }  // namespace
 
-Reply ParseReply(std::string_view bytes) { return Walker(bytes).Take(); }
+Reply ParseReply(std::string_view bytes) {
+  return Walker(bytes).Take();
+}
 
 void AppendReply(std::string* out, const Reply& reply) {
   const auto line = [out](char type, std::string_view text) {
@@ -93,18 +118,30 @@ void AppendReply(std::string* out, const Reply& reply) {
     for (const Reply& item : reply.items) AppendReply(out, item);
   };
   switch (reply.type) {
-    case ReplyType::kNull: return line('_', "");
-    case ReplyType::kError: return AppendError(out, reply.text);
-    case ReplyType::kSimple: return AppendSimple(out, reply.text);
-    case ReplyType::kInteger: return AppendInteger(out, reply.integer);
-    case ReplyType::kBoolean: return line('#', reply.integer != 0 ? "t" : "f");
-    case ReplyType::kBulk: return AppendBulk(out, reply.text);
-    case ReplyType::kDouble: return line(',', reply.text);
-    case ReplyType::kBigNumber: return line('(', reply.text);
-    case ReplyType::kArray: return items('*', reply.items.size());
-    case ReplyType::kMap: return items('%', reply.items.size() / 2);
-    case ReplyType::kSet: return items('~', reply.items.size());
-    case ReplyType::kPush: return items('>', reply.items.size());
+    case ReplyType::kNull:
+      return line('_', "");
+    case ReplyType::kError:
+      return AppendError(out, reply.text);
+    case ReplyType::kSimple:
+      return AppendSimple(out, reply.text);
+    case ReplyType::kInteger:
+      return AppendInteger(out, reply.integer);
+    case ReplyType::kBoolean:
+      return line('#', reply.integer != 0 ? "t" : "f");
+    case ReplyType::kBulk:
+      return AppendBulk(out, reply.text);
+    case ReplyType::kDouble:
+      return line(',', reply.text);
+    case ReplyType::kBigNumber:
+      return line('(', reply.text);
+    case ReplyType::kArray:
+      return items('*', reply.items.size());
+    case ReplyType::kMap:
+      return items('%', reply.items.size() / 2);
+    case ReplyType::kSet:
+      return items('~', reply.items.size());
+    case ReplyType::kPush:
+      return items('>', reply.items.size());
   }
 }
 

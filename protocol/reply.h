@@ -27,9 +27,9 @@ enum class ReplyType : uint8_t {
 
 struct Reply {
   ReplyType type = ReplyType::kNull;
-  std::string_view text;      // strings, errors (without '-'), numbers as sent; borrowed from the parsed bytes
-  int64_t integer = 0;        // kInteger, and kBoolean as 0 or 1
-  std::vector<Reply> items;   // aggregates
+  std::string_view text;     // strings, errors (without '-'), numbers as sent; borrowed from the parsed bytes
+  int64_t integer = 0;       // kInteger, and kBoolean as 0 or 1
+  std::vector<Reply> items;  // aggregates
 
   bool is_error() const { return type == ReplyType::kError; }
   bool is_null() const { return type == ReplyType::kNull; }
@@ -45,7 +45,9 @@ Reply ParseReply(std::string_view bytes);
 void AppendReply(std::string* out, const Reply& reply);
 
 // Without building a tree, for the paths that run once a command.
-inline bool IsErrorReply(std::string_view bytes) { return !bytes.empty() && (bytes[0] == '-' || bytes[0] == '!'); }
+inline bool IsErrorReply(std::string_view bytes) {
+  return !bytes.empty() && (bytes[0] == '-' || bytes[0] == '!');
+}
 inline bool IsNullReply(std::string_view bytes) {
   return !bytes.empty() && (bytes[0] == '_' || bytes.substr(0, 3) == "$-1" || bytes.substr(0, 3) == "*-1");
 }

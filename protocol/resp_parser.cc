@@ -58,18 +58,37 @@ std::optional<Number> TakeShortNumber(std::string_view unread, size_t from) {
 // Replies whose first line is a length, and replies that are one line.
 bool HasLength(char type) {
   switch (type) {
-    case '$': case '!': case '=': case '*': case '%': case '~': case '>': case '|': return true;
-    default: return false;
+    case '$':
+    case '!':
+    case '=':
+    case '*':
+    case '%':
+    case '~':
+    case '>':
+    case '|':
+      return true;
+    default:
+      return false;
   }
 }
 bool IsOneLine(char type) {
   switch (type) {
-    case '+': case '-': case ':': case '_': case ',': case '#': case '(': return true;
-    default: return false;
+    case '+':
+    case '-':
+    case ':':
+    case '_':
+    case ',':
+    case '#':
+    case '(':
+      return true;
+    default:
+      return false;
   }
 }
 
-bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool IsSpace(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -89,12 +108,18 @@ char Unescape(std::string_view line, size_t* i) {
   }
   *i += 1;
   switch (line[*i]) {
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    case 'b': return '\b';
-    case 'a': return '\a';
-    default: return line[*i];
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    case 'b':
+      return '\b';
+    case 'a':
+      return '\a';
+    default:
+      return line[*i];
   }
 }
 

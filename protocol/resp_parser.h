@@ -20,12 +20,12 @@
 
 namespace crossfade {
 
-inline constexpr int64_t kMaxBulkBytes = 512LL << 20;       // proto-max-bulk-len
-inline constexpr int64_t kMaxArguments = 1 << 20;           // elements of one request
-inline constexpr size_t kMaxInlineBytes = 64 << 10;         // an inline command, or a count or length line
-inline constexpr size_t kMaxReplyLineBytes = 1 << 20;       // a simple string or an error (ours: servers name none)
-inline constexpr size_t kMaxRequestBytes = 1ULL << 30;      // client-query-buffer-limit
-inline constexpr size_t kMaxNesting = 128;                  // levels of aggregates in one reply
+inline constexpr int64_t kMaxBulkBytes = 512LL << 20;   // proto-max-bulk-len
+inline constexpr int64_t kMaxArguments = 1 << 20;       // elements of one request
+inline constexpr size_t kMaxInlineBytes = 64 << 10;     // an inline command, or a count or length line
+inline constexpr size_t kMaxReplyLineBytes = 1 << 20;   // a simple string or an error (ours: servers name none)
+inline constexpr size_t kMaxRequestBytes = 1ULL << 30;  // client-query-buffer-limit
+inline constexpr size_t kMaxNesting = 128;              // levels of aggregates in one reply
 
 enum class ParseResult { kNeedMore, kDone, kError };
 
@@ -51,10 +51,10 @@ class RequestParser {
   ParseResult Fail(std::string_view reason);
   void ForgetLast();
 
-  size_t pos_ = 0;            // bytes of the current message that are understood
-  size_t scanned_ = 0;        // up to where a line's end was already looked for
-  int64_t remaining_ = -1;    // arguments still to come; -1 before the header
-  int64_t bulk_bytes_ = -1;   // size of the argument being read; -1 before its header
+  size_t pos_ = 0;           // bytes of the current message that are understood
+  size_t scanned_ = 0;       // up to where a line's end was already looked for
+  int64_t remaining_ = -1;   // arguments still to come; -1 before the header
+  int64_t bulk_bytes_ = -1;  // size of the argument being read; -1 before its header
   size_t wanted_ = 0;
   std::vector<ArgSpan> args_;
   std::string inline_bytes_;  // an inline command, re-encoded
@@ -79,9 +79,9 @@ class ReplyParser {
 
   size_t pos_ = 0;
   size_t scanned_ = 0;
-  int64_t bulk_bytes_ = -1;             // size of the string being skipped; -1 at a value's header
+  int64_t bulk_bytes_ = -1;  // size of the string being skipped; -1 at a value's header
   size_t wanted_ = 0;
-  std::vector<uint64_t> remaining_;     // values still to come, outermost level first
+  std::vector<uint64_t> remaining_;  // values still to come, outermost level first
   std::string error_;
 };
 

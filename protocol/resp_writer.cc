@@ -15,7 +15,9 @@ void AppendHeader(std::string* out, char type, int64_t value) {
 }
 }  // namespace
 
-void AppendInteger(std::string* out, int64_t value) { AppendHeader(out, ':', value); }
+void AppendInteger(std::string* out, int64_t value) {
+  AppendHeader(out, ':', value);
+}
 
 void AppendBulk(std::string* out, std::string_view text) {
   AppendHeader(out, '$', static_cast<int64_t>(text.size()));
@@ -29,7 +31,9 @@ void AppendSimple(std::string* out, std::string_view text) {
   out->append("\r\n", 2);
 }
 
-void AppendArrayHeader(std::string* out, size_t count) { AppendHeader(out, '*', static_cast<int64_t>(count)); }
+void AppendArrayHeader(std::string* out, size_t count) {
+  AppendHeader(out, '*', static_cast<int64_t>(count));
+}
 
 void AppendMapHeader(std::string* out, size_t pairs, int protocol) {
   if (protocol >= 3) {
@@ -39,9 +43,13 @@ void AppendMapHeader(std::string* out, size_t pairs, int protocol) {
   }
 }
 
-void AppendNull(std::string* out, int protocol) { out->append(protocol >= 3 ? "_\r\n" : "$-1\r\n"); }
+void AppendNull(std::string* out, int protocol) {
+  out->append(protocol >= 3 ? "_\r\n" : "$-1\r\n");
+}
 
-void AppendNullArray(std::string* out, int protocol) { out->append(protocol >= 3 ? "_\r\n" : "*-1\r\n"); }
+void AppendNullArray(std::string* out, int protocol) {
+  out->append(protocol >= 3 ? "_\r\n" : "*-1\r\n");
+}
 
 void AppendError(std::string* out, std::string_view text) {
   out->push_back('-');

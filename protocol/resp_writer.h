@@ -9,13 +9,13 @@
 
 namespace crossfade {
 
-void AppendInteger(std::string* out, int64_t value);           // :value
-void AppendBulk(std::string* out, std::string_view text);      // $n text
-void AppendSimple(std::string* out, std::string_view text);    // +text. REQUIRES: no CR or LF in it.
-void AppendArrayHeader(std::string* out, size_t count);        // *count
+void AppendInteger(std::string* out, int64_t value);                 // :value
+void AppendBulk(std::string* out, std::string_view text);            // $n text
+void AppendSimple(std::string* out, std::string_view text);          // +text. REQUIRES: no CR or LF in it.
+void AppendArrayHeader(std::string* out, size_t count);              // *count
 void AppendMapHeader(std::string* out, size_t pairs, int protocol);  // %pairs, or *2·pairs in RESP2
-void AppendNull(std::string* out, int protocol);               // _ in RESP3, $-1 in RESP2
-void AppendNullArray(std::string* out, int protocol);          // _ in RESP3, *-1 in RESP2
+void AppendNull(std::string* out, int protocol);                     // _ in RESP3, $-1 in RESP2
+void AppendNullArray(std::string* out, int protocol);                // _ in RESP3, *-1 in RESP2
 
 // -text, with CR and LF (which would end the line) replaced by spaces. `text` begins with its code: "ERR …".
 void AppendError(std::string* out, std::string_view text);

@@ -28,16 +28,20 @@ HttpResponse Ok(const Json& json, int status = 200) {
 HttpResponse FromStatus(const absl::Status& status) {
   const std::string message(status.message());
   switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument: return HttpError(400, message);
-    case absl::StatusCode::kFailedPrecondition: return Ok({{"error", message}, {"reason", message}}, 409);
-    default: return HttpError(500, message);
+    case absl::StatusCode::kInvalidArgument:
+      return HttpError(400, message);
+    case absl::StatusCode::kFailedPrecondition:
+      return Ok({{"error", message}, {"reason", message}}, 409);
+    default:
+      return HttpError(500, message);
   }
 }
 
 // In a time that does not depend on where the two differ.
 bool TokensEqual(const std::string& a, const std::string& b) {
   unsigned char difference = a.size() == b.size() ? 0 : 1;
-  for (size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ (b.empty() ? 1 : b[i % b.size()]));
+  for (size_t i = 0; i < a.size(); ++i)
+    difference |= static_cast<unsigned char>(a[i] ^ (b.empty() ? 1 : b[i % b.size()]));
   return difference == 0;
 }
 
@@ -118,7 +122,8 @@ class AdminApi {
   void Handle(const HttpRequest& request, const HttpServer::Responder& respond) const {
     if (request.path == "/healthz") return respond(Ok({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
     if (request.path == "/readyz") return respond(Ready());
-    if (const auto origin = request.headers.find("origin"); origin != request.headers.end() && !SameOrigin(request, origin->second)) {
+    if (const auto origin = request.headers.find("origin");
+        origin != request.headers.end() && !SameOrigin(request, origin->second)) {
       return respond(HttpError(403, "requests from another site's pages are refused"));
     }
     if (!Allowed(request)) {
@@ -155,7 +160,8 @@ class AdminApi {
   HttpResponse Ready() const {
     const bool ready = proxy_->lane().primary().up();
     const Upstream& upstream = proxy_->lane().primary().upstream();
-    Json json = {{"ready", ready}, {"primary", SideName(proxy_->migration().primary())}, {"state", upstream.StateWord()}};
+    Json json = {
+        {"ready", ready}, {"primary", SideName(proxy_->migration().primary())}, {"state", upstream.StateWord()}};
     if (!ready) json["error"] = upstream.last_error();
     return Ok(json, ready ? 200 : 503);
   }
@@ -195,10 +201,13 @@ class AdminApi {
     flip.cold = cold.value_or(false);
     flip.force = force.value_or(false);
     proxy_->Flip(flip, [respond, flip, proxy = proxy_](const FlipResult& result) {
-      Json json = {{"flipped", result.flipped}, {"primary", SideName(proxy->migration().primary())},
-                   {"epoch", proxy->migration().epoch}, {"pause_ms", result.pause_ms}};
+      Json json = {{"flipped", result.flipped},
+                   {"primary", SideName(proxy->migration().primary())},
+                   {"epoch", proxy->migration().epoch},
+                   {"pause_ms", result.pause_ms}};
       if (flip.dry_run) json.update({{"dry_run", true}, {"would_flip", result.would_flip}});
-      if (!result.reason.empty()) json[flip.force && (result.flipped || result.would_flip) ? "lost" : "reason"] = result.reason;
+      if (!result.reason.empty())
+        json[flip.force && (result.flipped || result.would_flip) ? "lost" : "reason"] = result.reason;
       respond(Ok(json, result.flipped || result.would_flip ? 200 : 409));
     });
   }
@@ -221,15 +230,24 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path : {"/api/v1/verify", "/api/v1/ramp", "/api/v1/report", "/api/v1/preflight", "/metrics", "/"}) {
-      if (request.path == path) return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
+    for (const char* path :
+         {"/api/v1/verify", "/api/v1/ramp", "/api/v1/report", "/api/v1/preflight", "/metrics", "/"}) {
+      if (request.path == path)
+        return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
     }
-    const struct { const char* path; const char* methods; } routes[] = {
-        {"/api/v1/status", "GET"},  {"/api/v1/routing", "PATCH"},           {"/api/v1/flip", "POST"},
-        {"/api/v1/resync", "POST"}, {"/api/v1/backfill", "GET, POST, DELETE"}, {"/api/v1/mismatches", "GET"}};
+    const struct {
+      const char* path;
+      const char* methods;
+    } routes[] = {{"/api/v1/status", "GET"},
+                  {"/api/v1/routing", "PATCH"},
+                  {"/api/v1/flip", "POST"},
+                  {"/api/v1/resync", "POST"},
+                  {"/api/v1/backfill", "GET, POST, DELETE"},
+                  {"/api/v1/mismatches", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;
-      HttpResponse response = HttpError(405, fmt::format("{} is not allowed here; allowed: {}", request.method, route.methods));
+      HttpResponse response =
+          HttpError(405, fmt::format("{} is not allowed here; allowed: {}", request.method, route.methods));
       response.headers["Allow"] = route.methods;
       return response;
     }
@@ -253,9 +271,10 @@ absl::StatusOr<HttpServer::Handler> MakeAdminHandler(Proxy* proxy, const AdminCo
   } else if (!IsLoopback(config.address.host)) {
     return absl::FailedPreconditionError("an admin address that is not loopback needs admin.token_file");
   }
-  return HttpServer::Handler([api = AdminApi(proxy, std::move(token))](const HttpRequest& request, HttpServer::Responder respond) {
-    api.Handle(request, respond);
-  });
+  return HttpServer::Handler(
+      [api = AdminApi(proxy, std::move(token))](const HttpRequest& request, HttpServer::Responder respond) {
+        api.Handle(request, respond);
+      });
 }
 
 }  // namespace crossfade

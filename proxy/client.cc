@@ -37,7 +37,9 @@ void Client::NoteReplySize(size_t bytes) {
   reply_bytes_ = std::max(bytes, reply_bytes_ - reply_bytes_ / 8 + bytes / 8);
 }
 
-void Client::OnRead(std::string_view bytes) { Process(bytes); }
+void Client::OnRead(std::string_view bytes) {
+  Process(bytes);
+}
 
 void Client::Process(std::string_view fresh) {
   std::string_view unread = input_.Join(fresh);
@@ -79,11 +81,13 @@ void Client::Handle(RequestView request) {
       close_after_replies_ = true;
       stream_->SetReading(false);
       [[fallthrough]];
-    case Plan::Act::kAnswer: return Answer(to.sequence, scratch_);
+    case Plan::Act::kAnswer:
+      return Answer(to.sequence, scratch_);
     case Plan::Act::kRead:
     case Plan::Act::kWrite:
     case Plan::Act::kBoth:
-    case Plan::Act::kTransaction: return owner_->OnRequest(this, plan, request, to);
+    case Plan::Act::kTransaction:
+      return owner_->OnRequest(this, plan, request, to);
   }
 }
 

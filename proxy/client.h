@@ -37,7 +37,8 @@ class Client : private Stream::Listener {
   };
 
   // All must outlive the client.
-  Client(uint64_t id, std::unique_ptr<Stream> stream, const LimitsConfig* limits, const ServiceFacts* facts, Owner* owner);
+  Client(uint64_t id, std::unique_ptr<Stream> stream, const LimitsConfig* limits, const ServiceFacts* facts,
+         Owner* owner);
   ~Client() override;
 
   uint64_t id() const { return session_.id(); }
@@ -66,8 +67,8 @@ class Client : private Stream::Listener {
   void OnClosed(const absl::Status& why) override;
   void OnDrained() override;
 
-  static constexpr size_t kInFlightBytes = 4 << 20;       // of replies that may be on their way to one client
-  static constexpr size_t kFirstReplyBytes = 256 << 10;   // how large they are taken to be at first
+  static constexpr size_t kInFlightBytes = 4 << 20;      // of replies that may be on their way to one client
+  static constexpr size_t kFirstReplyBytes = 256 << 10;  // how large they are taken to be at first
 
   bool MayTake() const;
   void NoteReplySize(size_t bytes);
@@ -84,7 +85,7 @@ class Client : private Stream::Listener {
   InputBuffer input_;
   Ring<PendingReply> replies_{1};
   size_t reply_bytes_ = kFirstReplyBytes;  // how large replies have been lately, the large ones remembered longer
-  std::string scratch_;  // a local answer
+  std::string scratch_;                    // a local answer
   bool paused_ = false;
   bool close_after_replies_ = false;  // QUIT: everything asked before is answered first
   bool closing_ = false;

@@ -8,16 +8,20 @@
 
 namespace crossfade {
 
-FlipRunner::FlipRunner(Io* io, Lane* lane, DirtySet* dirty, Keeper* keeper, Repair* repair, std::function<void(bool)> hold)
+FlipRunner::FlipRunner(Io* io, Lane* lane, DirtySet* dirty, Keeper* keeper, Repair* repair,
+                       std::function<void(bool)> hold)
     : io_(io), lane_(lane), dirty_(dirty), keeper_(keeper), repair_(repair), hold_(std::move(hold)) {
   timer_ = io_->clock()->MakeTimer([this] { Check(); });
 }
 
 const char* FlipRunner::StateWord() const {
   switch (state_) {
-    case State::kFollowing: return "following";
-    case State::kArming: return "arming";
-    case State::kDraining: return "draining";
+    case State::kFollowing:
+      return "following";
+    case State::kArming:
+      return "arming";
+    case State::kDraining:
+      return "draining";
   }
   return "";
 }
@@ -39,7 +43,8 @@ std::string FlipRunner::WhyNever() const {
   const Migration& migration = keeper_->migration();
   if (migration.primary() == request_.to) return fmt::format("{} is the primary already", SideName(request_.to));
   if (!lane_->link(request_.to).up()) {
-    return fmt::format("{} is unreachable: {}", SideName(request_.to), lane_->link(request_.to).upstream().last_error());
+    return fmt::format("{} is unreachable: {}", SideName(request_.to),
+                       lane_->link(request_.to).upstream().last_error());
   }
   if (request_.force) return {};
   if (!lane_->primary().up()) {
@@ -127,7 +132,9 @@ void FlipRunner::Switch(bool forced, std::string lost) {
   const bool unequal = !migration.distrust.empty() || migration.synced != Synced::kYes;
   forced = forced || request_.force;
   if (request_.force && unequal) {
-    if (lost.empty()) lost = migration.distrust.empty() ? "not synced: " + migration.unsynced_why : "the primary's data, which was not trusted";
+    if (lost.empty())
+      lost = migration.distrust.empty() ? "not synced: " + migration.unsynced_why
+                                        : "the primary's data, which was not trusted";
   }
   const absl::Status flipped = keeper_->Flip(request_.to, PausedMs(), forced, lane_->next_order());
   if (!flipped.ok()) return Finish({.pause_ms = PausedMs(), .reason = std::string(flipped.message())});

@@ -10,8 +10,8 @@
 namespace crossfade {
 
 struct HttpRequest {
-  std::string method;   // "GET"
-  std::string path;     // percent-decoded, without the query
+  std::string method;                          // "GET"
+  std::string path;                            // percent-decoded, without the query
   std::map<std::string, std::string> query;    // percent-decoded; the last of several wins
   std::map<std::string, std::string> headers;  // names in lower case; several are joined by ", "
   std::string body;

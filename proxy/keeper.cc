@@ -22,13 +22,14 @@ absl::Status Keeper::Load() {
   if (state.addresses[0] != old_address || state.addresses[1] != new_address) {
     if (!state.migration.flips.empty()) {
       return absl::FailedPreconditionError(fmt::format(
-          "the state directory {} belongs to old={} new={}, with {} as primary after {} flips; this run names old={} new={}. "
+          "the state directory {} belongs to old={} new={}, with {} as primary after {} flips; this run names old={} "
+          "new={}. "
           "Name another directory with --state DIR, or, if the stores only moved, edit the addresses in its state.json",
           file_->directory(), state.addresses[0], state.addresses[1], SideName(state.migration.primary()),
           state.migration.flips.size(), old_address, new_address));
     }
-    spdlog::warn("event=state_ignored directory={} reason=\"other stores, never flipped\" old={} new={}", file_->directory(),
-                 state.addresses[0], state.addresses[1]);
+    spdlog::warn("event=state_ignored directory={} reason=\"other stores, never flipped\" old={} new={}",
+                 file_->directory(), state.addresses[0], state.addresses[1]);
     return Save(false);
   }
   fresh_ = false;
@@ -88,13 +89,16 @@ void Keeper::OnSeen(Side side, const ServerInfo& info, uint64_t order) {
   }
   if (!same && side == migration_.secondary()) {
     dirty_->MarkEverything(order);
-    Unsync(fmt::format("the secondary ({}) came back as another process and may have lost data: everything is copied again",
-                       SideName(side)));
+    Unsync(fmt::format(
+        "the secondary ({}) came back as another process and may have lost data: everything is copied again",
+        SideName(side)));
   } else if (!same && (migration_.synced != Synced::kNo || counters_->writes_total > 0 || dirty_->everything())) {
     // "Everything is dirty": the stores did agree until a crash, and a sweep would begin by itself.
     migration_.distrust = fmt::format(
-        "the primary ({}) came back as another process and may have lost data; it holds {} keys now. Sweeps and repairs are "
-        "stopped so that the copy on the secondary ({}) stays. If the primary is right: crossfade resync. If the secondary "
+        "the primary ({}) came back as another process and may have lost data; it holds {} keys now. Sweeps and "
+        "repairs are "
+        "stopped so that the copy on the secondary ({}) stays. If the primary is right: crossfade resync. If the "
+        "secondary "
         "is: crossfade flip {} --force",
         SideName(side), info.keys, SideName(OtherSide(side)), SideName(OtherSide(side)));
     spdlog::error("event=primary_distrusted reason=\"{}\"", migration_.distrust);
@@ -115,8 +119,8 @@ void Keeper::DecideFirstSync() {
     migration_.unsynced_why.clear();
   } else {
     migration_.unsynced_why =
-        fmt::format("at the first start {} held {} keys and {} {}; a backfill makes them equal", SideName(migration_.primary()),
-                    primary_keys, SideName(migration_.secondary()), secondary_keys);
+        fmt::format("at the first start {} held {} keys and {} {}; a backfill makes them equal",
+                    SideName(migration_.primary()), primary_keys, SideName(migration_.secondary()), secondary_keys);
   }
   spdlog::info("event=first_sight synced={} primary_keys={} secondary_keys={}", Name(migration_.synced), primary_keys,
                secondary_keys);
@@ -151,9 +155,9 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
     return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
   }
   if (turned_off) MarkEverything(order);
-  spdlog::info("event=routing reads_new={} compare={} ack={} secondary={} split={} on_miss={} cold={}", routing.reads_new,
-               routing.compare, Name(routing.ack), Name(routing.secondary), Name(routing.split), Name(routing.on_miss),
-               migration_.cold);
+  spdlog::info("event=routing reads_new={} compare={} ack={} secondary={} split={} on_miss={} cold={}",
+               routing.reads_new, routing.compare, Name(routing.ack), Name(routing.secondary), Name(routing.split),
+               Name(routing.on_miss), migration_.cold);
   return absl::OkStatus();
 }
 
@@ -186,12 +190,14 @@ absl::Status Keeper::Flip(Side to, double pause_ms, bool forced, uint64_t order)
   if (cold_flip) {
     const char* other = SideName(OtherSide(to));
     migration_.keep_secondary = fmt::format(
-        "{} became primary by a cold flip, and {} keeps what {} lacks: nothing is swept, for that would remove it. To go back: "
+        "{} became primary by a cold flip, and {} keeps what {} lacks: nothing is swept, for that would remove it. To "
+        "go back: "
         "crossfade flip {} --cold. To make {} equal to {} all the same: crossfade resync",
         SideName(to), other, SideName(to), other, other, SideName(to));
   }
   if (forced && !equal) {
-    Unsync(fmt::format("{} was made primary by force: everything is copied to {}", SideName(to), SideName(OtherSide(to))));
+    Unsync(
+        fmt::format("{} was made primary by force: everything is copied to {}", SideName(to), SideName(OtherSide(to))));
   }
   if (const absl::Status saved = Save(false); !saved.ok()) {
     migration_ = before;

@@ -69,7 +69,7 @@ class Keeper {
   const Counters* counters_;
   Migration migration_;
   ServerInfo identities_[2];
-  bool fresh_ = true;              // no state file: whether the stores were empty decides
+  bool fresh_ = true;  // no state file: whether the stores were empty decides
   bool first_seen_[2] = {false, false};
   int64_t first_keys_[2] = {0, 0};
   bool was_synced_before_sweep_ = false;

@@ -127,7 +127,8 @@ int Lane::OtherDatabase(const CommandRow& row, RequestView request) {
   return db;
 }
 
-void Lane::MarkKeys(const Slot& slot, const CommandRow& row, RequestView request, const KeyIndices& keys, DirtyCause cause) {
+void Lane::MarkKeys(const Slot& slot, const CommandRow& row, RequestView request, const KeyIndices& keys,
+                    DirtyCause cause) {
   for (uint32_t key : keys) dirty_->Mark(slot.db, request.arg(key), cause, slot.order);
   if (const int db = OtherDatabase(row, request); db >= 0) {
     dirty_->Mark(db, request.arg(row.name == "move" ? 1 : 2), cause, slot.order);
@@ -153,8 +154,8 @@ void Lane::MarkContaminated(const Slot& slot) {
   ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys) {
     if (keys.size() < 2 && OtherDatabase(row, request) < 0) return;
     const bool dirty = doubtful || std::any_of(keys.begin(), keys.end(), [&](uint32_t key) {
-      return dirty_->Remembers(slot.db, request.arg(key));
-    });
+                         return dirty_->Remembers(slot.db, request.arg(key));
+                       });
     if (!dirty) return;
     MarkKeys(slot, row, request, keys, DirtyCause::kDirtySource);
     owner_->OnDirty();
@@ -250,8 +251,9 @@ void Lane::CheckDeadlines() {
     if (!waits(deadline)) continue;
     ++counters_->acks_failed;
     MarkDirty(*deadline.slot, DirtyCause::kUnknownOutcome);
-    AnswerError(std::exchange(deadline.slot->to, ReplyTo()),
-                "ERR crossfade: applied on the primary, but the secondary has not confirmed it in time (ack = \"both\")");
+    AnswerError(
+        std::exchange(deadline.slot->to, ReplyTo()),
+        "ERR crossfade: applied on the primary, but the secondary has not confirmed it in time (ack = \"both\")");
   }
   if (read_deadlines_.empty() && ack_deadlines_.empty()) {
     deadline_timer_->Stop();

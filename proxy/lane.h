@@ -109,8 +109,8 @@ class Lane : private Link::Owner {
   }
 
  private:
-  static constexpr size_t kCopyBytesInFlight = 16 << 20;   // of keys being copied at once, as far as can be foreseen
-  static constexpr size_t kFirstCopyBytes = 256 << 10;     // how large a key is taken to be at first
+  static constexpr size_t kCopyBytesInFlight = 16 << 20;  // of keys being copied at once, as far as can be foreseen
+  static constexpr size_t kFirstCopyBytes = 256 << 10;    // how large a key is taken to be at first
 
   // lane.cc
   void OnLinkUp(Side side) override;
@@ -189,14 +189,14 @@ class Lane : private Link::Owner {
   SlotPool pool_;
   Link old_, new_;
   uint64_t next_order_ = 1;
-  Ring<Slot*> queue_{64};           // the secondary's turns that have not been sent
-  std::vector<Slot*> retries_;      // reads that the primary must be asked again
+  Ring<Slot*> queue_{64};       // the secondary's turns that have not been sent
+  std::vector<Slot*> retries_;  // reads that the primary must be asked again
   size_t copies_in_flight_ = 0;
   size_t copy_bytes_ = kFirstCopyBytes;  // how large copied keys have been lately, the large ones remembered longer
-  size_t backlog_bytes_ = 0;        // of slots whose secondary half isn't over
+  size_t backlog_bytes_ = 0;             // of slots whose secondary half isn't over
   size_t lag_slots_ = 0;
-  size_t unfollowed_ = 0;           // writes in flight that will make their keys dirty: until then no read is shifted
-  bool shedding_ = false;           // the backlog was dropped: nothing follows until the secondary has answered all
+  size_t unfollowed_ = 0;  // writes in flight that will make their keys dirty: until then no read is shifted
+  bool shedding_ = false;  // the backlog was dropped: nothing follows until the secondary has answered all
   bool pumping_ = false;
   int64_t divergence_second_ = 0;
   int divergences_logged_ = 0;

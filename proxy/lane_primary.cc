@@ -28,8 +28,11 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
         slot->primary_reply = reply;
         if (!slot->wait_for_both || IsErrorReply(reply)) Answer(slot, reply);
         break;
-      case Slot::Kind::kCopy: slot->primary_reply = reply; break;
-      case Slot::Kind::kQuestion: break;
+      case Slot::Kind::kCopy:
+        slot->primary_reply = reply;
+        break;
+      case Slot::Kind::kQuestion:
+        break;
     }
   }
   if (slot->primary_left == 0) PrimaryAnswered(slot);
@@ -38,11 +41,15 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
 void Lane::PrimaryAnswered(Slot* slot) {
   slot->primary = Half::kDone;
   switch (slot->kind) {
-    case Slot::Kind::kRead: return ReadAnswered(slot);
-    case Slot::Kind::kCopy: return CopyAnswered(slot);
-    case Slot::Kind::kQuestion: return PrimaryOver(slot);
+    case Slot::Kind::kRead:
+      return ReadAnswered(slot);
+    case Slot::Kind::kCopy:
+      return CopyAnswered(slot);
+    case Slot::Kind::kQuestion:
+      return PrimaryOver(slot);
     case Slot::Kind::kWrite:
-    case Slot::Kind::kTransaction: break;
+    case Slot::Kind::kTransaction:
+      break;
   }
   if (std::exchange(slot->unfollowed, false)) --unfollowed_;
   if (IsErrorReply(slot->primary_reply)) {
@@ -56,7 +63,8 @@ void Lane::PrimaryAnswered(Slot* slot) {
 
 // A slot whose turn on the secondary is still to come belongs to the queue: the pump ends it.
 void Lane::PrimaryOver(Slot* slot) {
-  const bool queued = slot->secondary == Half::kPending || slot->secondary == Half::kReady || slot->secondary == Half::kSkipped;
+  const bool queued =
+      slot->secondary == Half::kPending || slot->secondary == Half::kReady || slot->secondary == Half::kSkipped;
   if (queued) {
     Pump();
   } else {
@@ -82,8 +90,7 @@ void Lane::WriteAccepted(Slot* slot) {
     slot->follow.bytes = slot->request.view().bytes();
     slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
   } else {
-    Rewrite({*slot->row, slot->request.view(), slot->primary_reply, slot->companions, TimesOf(*slot),
-             EagerConsumers()},
+    Rewrite({*slot->row, slot->request.view(), slot->primary_reply, slot->companions, TimesOf(*slot), EagerConsumers()},
             &slot->follow);
   }
   if (slot->follow.unknown) MarkDirty(*slot, DirtyCause::kEffectUnknown);
@@ -104,9 +111,11 @@ void Lane::WriteAccepted(Slot* slot) {
   if (!slot->wait_for_both) return;
   if ((nothing && !unknown) || !migration_->following()) return Answer(slot, slot->primary_reply);
   ++counters_->acks_failed;
-  AnswerError(std::exchange(slot->to, ReplyTo()),
-              nothing ? "ERR crossfade: applied on the primary, but the secondary gets it only as a copy (ack = \"both\")"
-                      : "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
+  AnswerError(
+      std::exchange(slot->to, ReplyTo()),
+      nothing
+          ? "ERR crossfade: applied on the primary, but the secondary gets it only as a copy (ack = \"both\")"
+          : "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
 }
 
 // EXEC's reply, element by element: each effect as if its command had come alone, inside one MULTI for the secondary.
@@ -124,7 +133,8 @@ void Lane::RewriteTransaction(Slot* slot) {
     AppendReply(&slot->element_replies.emplace_back(), reply.items[i]);
     const QueuedCommand& command = slot->transaction[i];
     if (reply.items[i].is_error() || command.row->route != Route::kWrite) continue;
-    Rewrite({*command.row, command.request.view(), slot->element_replies.back(), {}, TimesOf(*slot), EagerConsumers()}, &block);
+    Rewrite({*command.row, command.request.view(), slot->element_replies.back(), {}, TimesOf(*slot), EagerConsumers()},
+            &block);
     slot->element_of.resize(block.expectations.size(), static_cast<int>(i));
   }
   if (block.expectations.size() < 2) return;
@@ -187,7 +197,9 @@ void Lane::PrimaryBroke(Slot* slot, const absl::Status& why) {
       SkipFollow(slot);
       EndCopy(slot, false);
       break;
-    case Slot::Kind::kQuestion: slot->answers.status = why; break;
+    case Slot::Kind::kQuestion:
+      slot->answers.status = why;
+      break;
   }
   PrimaryOver(slot);
 }

@@ -13,7 +13,7 @@ namespace crossfade {
 namespace {
 constexpr int64_t kCompareToleranceMs = 100;
 constexpr int kDivergencesLoggedPerSecond = 5;
-}
+}  // namespace
 
 // Takes a turn on the secondary, and charges it to the backlog.
 void Lane::Enqueue(Slot* slot, Half half) {
@@ -101,8 +101,12 @@ void Lane::SkipFollow(Slot* slot) {
 void Lane::OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply) {
   --slot->secondary_left;
   switch (slot->kind) {
-    case Slot::Kind::kRead: slot->secondary_reply = reply; break;
-    case Slot::Kind::kQuestion: slot->answers.secondary.emplace_back(reply); break;
+    case Slot::Kind::kRead:
+      slot->secondary_reply = reply;
+      break;
+    case Slot::Kind::kQuestion:
+      slot->answers.secondary.emplace_back(reply);
+      break;
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction:
     case Slot::Kind::kCopy:
@@ -127,7 +131,8 @@ void Lane::CheckFollow(Slot* slot, std::string_view reply) {
     met = expectation.kind == Expectation::Kind::kOk ? reply == "+OK\r\n" : !IsErrorReply(reply);
   } else if (slot->kind == Slot::Kind::kTransaction) {
     const QueuedCommand& command = slot->transaction[slot->element_of[index]];
-    met = Meets(expectation, *command.row, command.request.view(), slot->element_replies[slot->element_of[index]], reply);
+    met =
+        Meets(expectation, *command.row, command.request.view(), slot->element_replies[slot->element_of[index]], reply);
   } else {
     met = Meets(expectation, *slot->row, slot->request.view(), slot->primary_reply, reply);
   }
@@ -169,14 +174,17 @@ void Lane::SecondaryAnswered(Slot* slot) {
       CompareIfBoth(slot);
       break;
     case Slot::Kind::kWrite:
-    case Slot::Kind::kTransaction: FollowAnswered(slot); break;
+    case Slot::Kind::kTransaction:
+      FollowAnswered(slot);
+      break;
     case Slot::Kind::kCopy: {
       ApplyExpiries(*slot);
       if (!slot->diverged) dirty_->CopyDone(slot->copy_key, slot->order);
       EndCopy(slot, !slot->diverged);
       break;
     }
-    case Slot::Kind::kQuestion: break;
+    case Slot::Kind::kQuestion:
+      break;
   }
   ReleaseIfOver(slot);
   if (shedding_ && secondary().idle()) shedding_ = false;
@@ -213,7 +221,8 @@ void Lane::FollowAnswered(Slot* slot) {
     return expiry_->Uncertain(slot->db, key, WallOf(slot->sent_us), WallOf(secondary().last_read_us()));
   });
   // On a key whose copy is still outstanding a difference is nothing new.
-  const bool was_dirty = slot->diverged && AnyKey(*slot, [&](std::string_view key) { return dirty_->Contains(slot->db, key); });
+  const bool was_dirty =
+      slot->diverged && AnyKey(*slot, [&](std::string_view key) { return dirty_->Contains(slot->db, key); });
   ApplyExpiries(*slot);
   if (was_dirty) {
     ++counters_->writes_on_dirty;
@@ -226,7 +235,9 @@ void Lane::FollowAnswered(Slot* slot) {
   }
   if (slot->diverged) {
     if (!near_expiry && !was_dirty) LogDivergence(*slot);
-    MarkDirty(*slot, slot->refused ? DirtyCause::kRefused : near_expiry ? DirtyCause::kExpiryRace : DirtyCause::kReplyDiffered);
+    MarkDirty(*slot, slot->refused ? DirtyCause::kRefused
+                     : near_expiry ? DirtyCause::kExpiryRace
+                                   : DirtyCause::kReplyDiffered);
   } else {
     ++counters_->writes_followed;
     if (near_expiry) {
@@ -238,8 +249,9 @@ void Lane::FollowAnswered(Slot* slot) {
   if (slot->wait_for_both && slot->to.client != 0) {
     if (!slot->diverged) return Answer(slot, slot->primary_reply);
     ++counters_->acks_failed;
-    AnswerError(std::exchange(slot->to, ReplyTo()),
-                "ERR crossfade: applied on the primary, but the secondary did not agree (ack = \"both\"); it will be repaired");
+    AnswerError(
+        std::exchange(slot->to, ReplyTo()),
+        "ERR crossfade: applied on the primary, but the secondary did not agree (ack = \"both\"); it will be repaired");
   }
 }
 
@@ -253,8 +265,10 @@ void Lane::LogDivergence(const Slot& slot) {
   if (++divergences_logged_ > kDivergencesLoggedPerSecond) return;
   const bool block = slot.kind == Slot::Kind::kTransaction;
   spdlog::warn("event=write_diverged command={}{} db={} refused={} secondary_answered=\"{}\"", block ? "exec:" : "",
-               !block ? slot.row->name : slot.differed != nullptr ? slot.differed->name : "?", slot.db, slot.refused,
-               slot.refused ? ErrorCode(slot.secondary_reply) : "another reply");
+               !block                     ? slot.row->name
+               : slot.differed != nullptr ? slot.differed->name
+                                          : "?",
+               slot.db, slot.refused, slot.refused ? ErrorCode(slot.secondary_reply) : "another reply");
 }
 
 void Lane::ApplyExpiries(const Slot& slot) {
@@ -277,7 +291,8 @@ void Lane::CompareIfBoth(Slot* slot) {
   ++counters_->reads_compared;
   const int64_t tolerance_ms = kCompareToleranceMs + lag_us() / 1000;
   if (slot->primary_reply == slot->secondary_reply ||
-      RepliesAgree(slot->row->compare, slot->request.view(), slot->primary_reply, slot->secondary_reply, tolerance_ms)) {
+      RepliesAgree(slot->row->compare, slot->request.view(), slot->primary_reply, slot->secondary_reply,
+                   tolerance_ms)) {
     return;
   }
   owner_->OnDifference(*slot);
@@ -299,14 +314,17 @@ void Lane::SecondaryBroke(Slot* slot, DirtyCause cause) {
       MarkDirty(*slot, cause);
       if (slot->wait_for_both && slot->to.client != 0) {
         ++counters_->acks_failed;
-        AnswerError(std::exchange(slot->to, ReplyTo()),
-                    "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
+        AnswerError(
+            std::exchange(slot->to, ReplyTo()),
+            "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
       }
       break;
     case Slot::Kind::kCopy:
       EndCopy(slot, false);
       break;
-    case Slot::Kind::kQuestion: slot->answers.status = absl::UnavailableError("the secondary is away"); break;
+    case Slot::Kind::kQuestion:
+      slot->answers.status = absl::UnavailableError("the secondary is away");
+      break;
   }
   ReleaseIfOver(slot);
 }
@@ -323,7 +341,9 @@ void Lane::DropBacklog() {
         slot->secondary = Half::kNone;
         NoteUnfollowed(slot, cause);
         break;
-      case Half::kReady: SecondaryBroke(slot, cause); break;
+      case Half::kReady:
+        SecondaryBroke(slot, cause);
+        break;
       default:
         Discharge(slot);
         ReleaseIfOver(slot);

@@ -14,8 +14,8 @@ bool Lane::SecondaryCanFollow(int db) const {
 
 // May the secondary answer this read? Its keys must be clean, and what was there before must have been copied.
 bool Lane::Readable(const Slot& slot) const {
-  if (unfollowed_ > 0 || !SecondaryCanFollow(slot.db) || !migration_->WhyNotReadable(migration_->cold ||
-                                                                  slot.on_miss == OnMiss::kPrimary).empty()) {
+  if (unfollowed_ > 0 || !SecondaryCanFollow(slot.db) ||
+      !migration_->WhyNotReadable(migration_->cold || slot.on_miss == OnMiss::kPrimary).empty()) {
     return false;
   }
   if (dirty_->clean()) return true;

@@ -1,5 +1,5 @@
-// How long replies took: a histogram with buckets a quarter of a power of two wide, over the last ten to twenty seconds.
-// Recording costs a few nanoseconds and no memory.
+// How long replies took: a histogram with buckets a quarter of a power of two wide, over the last ten to twenty
+// seconds. Recording costs a few nanoseconds and no memory.
 #pragma once
 
 #include <algorithm>
@@ -44,9 +44,7 @@ class LatencyWindow {
     const size_t bucket = static_cast<size_t>(exponent) * 4 + (value >> exponent & 3);
     return bucket < kBuckets ? bucket : kBuckets - 1;
   }
-  static int64_t UpperBound(size_t bucket) {
-    return static_cast<int64_t>((4 + bucket % 4 + 1) << (bucket / 4)) - 1;
-  }
+  static int64_t UpperBound(size_t bucket) { return static_cast<int64_t>((4 + bucket % 4 + 1) << (bucket / 4)) - 1; }
 
   std::array<uint32_t, kBuckets> current_{}, previous_{};
   uint64_t count_ = 0;

@@ -30,7 +30,9 @@ void Link::Switch(int db, int protocol, int64_t now_us) {
   Write(out);
 }
 
-void Link::Owe(Slot* slot, Owed::What what, int64_t now_us) { owed_.Push() = Owed{slot, what, now_us}; }
+void Link::Owe(Slot* slot, Owed::What what, int64_t now_us) {
+  owed_.Push() = Owed{slot, what, now_us};
+}
 
 int64_t Link::OldestOwedUs(int64_t now_us) const {
   return owed_.empty() ? 0 : std::max<int64_t>(0, now_us - owed_[owed_.begin()].sent_us);
@@ -75,7 +77,9 @@ void Link::OnDown(const absl::Status& why) {
   }
 }
 
-void Link::OnUnreachable(const absl::Status& why) { owner_->OnLinkUnreachable(side_, why); }
+void Link::OnUnreachable(const absl::Status& why) {
+  owner_->OnLinkUnreachable(side_, why);
+}
 
 void Link::OnReply(std::string_view reply) {
   if (owed_.empty()) return Cut(absl::DataLossError("a reply that nobody asked for"));
@@ -101,7 +105,8 @@ void Link::OnReply(std::string_view reply) {
       latency_.Record(last_read_us() - owed.sent_us);
       break;
     case Owed::What::kCompanion:
-    case Owed::What::kQueued: break;
+    case Owed::What::kQueued:
+      break;
   }
   owner_->OnLinkReply(side_, owed, reply);
 }

@@ -56,4 +56,6 @@ int RunProxy(const Config& config) {
 }  // namespace
 }  // namespace crossfade
 
-int main(int argc, char** argv) { return crossfade::RunCli(argc, argv, crossfade::RunProxy); }
+int main(int argc, char** argv) {
+  return crossfade::RunCli(argc, argv, crossfade::RunProxy);
+}

@@ -53,14 +53,15 @@ absl::Status Proxy::Open() {
   keeper_ = std::make_unique<Keeper>(io_, config_, state_file_.get(), &dirty_, &counters_);
   if (const absl::Status loaded = keeper_->Load(); !loaded.ok()) return loaded;
   const Migration* migration = &keeper_->migration();
-  lane_ = std::make_unique<Lane>(io_, config_, migration, &dirty_, &expiry_, &counters_,
-                                 static_cast<Lane::Owner*>(this));
+  lane_ =
+      std::make_unique<Lane>(io_, config_, migration, &dirty_, &expiry_, &counters_, static_cast<Lane::Owner*>(this));
   repair_ = std::make_unique<Repair>(io_, &config_.repair, migration, &dirty_, lane_.get());
   sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(), [this](bool finished) {
     if (finished) dirty_.SweepDone(sweep_->order());
     keeper_->SweepEnded(finished, sweep_->why());
   });
-  second_look_ = std::make_unique<SecondLook>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), repair_.get());
+  second_look_ =
+      std::make_unique<SecondLook>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), repair_.get());
   flip_ = std::make_unique<FlipRunner>(io_, lane_.get(), &dirty_, keeper_.get(), repair_.get(),
                                        [this](bool holding) { Hold(holding); });
   soon_ = io_->clock()->MakeTimer([this] { RunSoon(); });
@@ -156,7 +157,9 @@ void Proxy::Hold(bool holding) {
 
 // --- The lane ------------------------------------------------------------------------------------------------------
 
-void Proxy::OnDifference(const Slot& slot) { second_look_->Start(slot); }
+void Proxy::OnDifference(const Slot& slot) {
+  second_look_->Start(slot);
+}
 
 void Proxy::OnLinkUp(Side side) {
   const ServerInfo& info = lane_->link(side).info();
@@ -173,7 +176,8 @@ void Proxy::OnLinkDown(Side side, const absl::Status& why) {
   const std::string reason(why.message());
   if (std::exchange(last_down_[static_cast<int>(side)], reason) == reason) return;
   spdlog::warn("event=backend_down backend={} role={} address={} reason=\"{}\"", SideName(side),
-               side == migration().primary() ? "primary" : "secondary", lane_->link(side).upstream().address().ToString(), reason);
+               side == migration().primary() ? "primary" : "secondary",
+               lane_->link(side).upstream().address().ToString(), reason);
 }
 
 void Proxy::UpdateFacts() {
@@ -187,7 +191,9 @@ void Proxy::UpdateFacts() {
   facts_.resp3 = (primary.product.empty() || primary.resp3) && (secondary.product.empty() || secondary.resp3);
 }
 
-void Proxy::OnDirty() { repair_->Wake(); }
+void Proxy::OnDirty() {
+  repair_->Wake();
+}
 
 void Proxy::OnDrained() {
   if (flip_->state() == FlipRunner::State::kDraining) flip_->Check();
@@ -240,14 +246,17 @@ absl::Status Proxy::Change(const RoutingChange& change) {
   return changed;
 }
 
-absl::Status Proxy::Resync() { return keeper_->Resync(lane_->next_order()); }
+absl::Status Proxy::Resync() {
+  return keeper_->Resync(lane_->next_order());
+}
 
 absl::Status Proxy::StartBackfill() {
   if (sweep_->running()) return absl::FailedPreconditionError("a sweep is running already");
   if (!migration().distrust.empty()) return absl::FailedPreconditionError(migration().distrust);
   if (!migration().keep_secondary.empty()) return absl::FailedPreconditionError(migration().keep_secondary);
   if (flip_->state() != FlipRunner::State::kFollowing) return absl::FailedPreconditionError("a flip is under way");
-  if (!migration().following()) return absl::FailedPreconditionError("the secondary does not follow: crossfade secondary follow");
+  if (!migration().following())
+    return absl::FailedPreconditionError("the secondary does not follow: crossfade secondary follow");
   for (Side side : {Side::kOld, Side::kNew}) {
     const Upstream& upstream = lane_->link(side).upstream();
     if (upstream.up()) continue;

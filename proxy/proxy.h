@@ -109,7 +109,7 @@ class Proxy : private Lane::Owner, private Client::Owner {
   int64_t next_second_ms_ = 0;
   uint64_t seconds_ = 0;
   bool holding_ = false;
-  std::string last_down_[2];            // so that one reason is logged once
+  std::string last_down_[2];  // so that one reason is logged once
 
   std::unique_ptr<Timer> tick_, soon_;  // every second; after the current turn
   bool soon_on_ = false;

@@ -1,6 +1,7 @@
 // A difference between two reads is asked about once more before it counts: both stores, at one logical instant, with
 // the keys' times to live beside. Only what still differs then, on clean keys that are not just expiring, is a
-// mismatch (I7). It is recorded, and its keys are made dirty, so that they are repaired and not read from the secondary.
+// mismatch (I7). It is recorded, and its keys are made dirty, so that they are repaired and not read from the
+// secondary.
 #pragma once
 
 #include <cstdint>

@@ -8,16 +8,16 @@
 namespace crossfade {
 
 struct ServerInfo {
-  std::string product;   // "redis", "valkey", "dragonfly"
+  std::string product;  // "redis", "valkey", "dragonfly"
   std::string version;
-  std::string run_id;    // empty where the server has none (Dragonfly)
+  std::string run_id;      // empty where the server has none (Dragonfly)
   int64_t started_ms = 0;  // by the proxy's wall clock, from its uptime; good to two seconds
-  int64_t keys = 0;      // over all databases, when it was asked
+  int64_t keys = 0;        // over all databases, when it was asked
   int databases = 16;
   bool resp3 = false;
   bool is_replica = false;
   bool eager_consumers = true;  // a stream consumer is created even when there is nothing for it (Redis since 7.2)
-  std::string kill_refused;     // not empty: CLIENT KILL is denied, so what an old connection still carries may run late
+  std::string kill_refused;   // not empty: CLIENT KILL is denied, so what an old connection still carries may run late
   int64_t connection_id = 0;  // of the connection that asked; 0 when unknown
 };
 

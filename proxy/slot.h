@@ -51,26 +51,26 @@ struct Slot {
   Half primary = Half::kNone;
   Half secondary = Half::kNone;
   uint8_t protocol = 2;
-  bool shifted = false;      // the secondary's answer goes to the client
-  bool compare = false;      // both answers are held against each other
-  bool warm = false;         // the secondary missed: if the primary has it, the key is copied
-  bool retried = false;      // the primary was asked once already
-  bool wait_for_both = false;  // ack = both: the client waits for the secondary
-  bool diverged = false;     // an expectation was not met
-  bool refused = false;      // … because the secondary answered an error
-  bool no_follow = false;    // changes no data: the secondary's answer doesn't matter
-  bool unfollowed = false;   // it has no turn on the secondary, and the primary has yet to answer
+  bool shifted = false;                            // the secondary's answer goes to the client
+  bool compare = false;                            // both answers are held against each other
+  bool warm = false;                               // the secondary missed: if the primary has it, the key is copied
+  bool retried = false;                            // the primary was asked once already
+  bool wait_for_both = false;                      // ack = both: the client waits for the secondary
+  bool diverged = false;                           // an expectation was not met
+  bool refused = false;                            // … because the secondary answered an error
+  bool no_follow = false;                          // changes no data: the secondary's answer doesn't matter
+  bool unfollowed = false;                         // it has no turn on the secondary, and the primary has yet to answer
   DirtyCause missed = DirtyCause::kSecondaryAway;  // why there is no secondary half
   OnMiss on_miss = OnMiss::kNil;
   int db = 0;
-  uint64_t order = 0;        // place in the lane; unique for ever
+  uint64_t order = 0;  // place in the lane; unique for ever
   ReplyTo to;
   const CommandRow* row = nullptr;
   const CommandRow* differed = nullptr;  // of EXEC: the first command on which the secondary did not agree
   KeyIndices keys;
   Request request;
   int64_t sent_us = 0;
-  int primary_left = 0;      // replies still to come
+  int primary_left = 0;  // replies still to come
   int secondary_left = 0;
   size_t charged_bytes = 0;  // what it counts for in the secondary's backlog
   std::string primary_reply;

@@ -26,7 +26,8 @@ Json ToJson(const SavedState& state) {
   const RoutingConfig& routing = state.migration.routing;
   Json flips = Json::array();
   for (const FlipRecord& flip : state.migration.flips) {
-    flips.push_back({{"at_ms", flip.at_ms}, {"to", SideName(flip.to)}, {"pause_ms", flip.pause_ms}, {"forced", flip.forced}});
+    flips.push_back(
+        {{"at_ms", flip.at_ms}, {"to", SideName(flip.to)}, {"pause_ms", flip.pause_ms}, {"forced", flip.forced}});
   }
   while (flips.size() > kKeptFlips) flips.erase(flips.begin());
   Json identities = Json::object();
@@ -81,14 +82,14 @@ bool FromJson(const Json& json, SavedState* state) {
   Migration& migration = state->migration;
   RoutingConfig& routing = migration.routing;
   bool synced = false;
-  const bool complete =
-      Get(json, "old", &state->addresses[0]) && Get(json, "new", &state->addresses[1]) &&
-      Get(json, "epoch", &migration.epoch) && GetName(json, "primary", &routing.primary) &&
-      GetName(json, "secondary", &routing.secondary) && GetName(json, "ack", &routing.ack) &&
-      Get(json, "reads_new", &routing.reads_new) && Get(json, "compare", &routing.compare) &&
-      GetName(json, "split", &routing.split) && GetName(json, "on_miss", &routing.on_miss) &&
-      Get(json, "synced", &synced) && Get(json, "unsynced_why", &migration.unsynced_why) &&
-      Get(json, "cold", &migration.cold) && Get(json, "distrust", &migration.distrust) && Get(json, "clean", &state->clean);
+  const bool complete = Get(json, "old", &state->addresses[0]) && Get(json, "new", &state->addresses[1]) &&
+                        Get(json, "epoch", &migration.epoch) && GetName(json, "primary", &routing.primary) &&
+                        GetName(json, "secondary", &routing.secondary) && GetName(json, "ack", &routing.ack) &&
+                        Get(json, "reads_new", &routing.reads_new) && Get(json, "compare", &routing.compare) &&
+                        GetName(json, "split", &routing.split) && GetName(json, "on_miss", &routing.on_miss) &&
+                        Get(json, "synced", &synced) && Get(json, "unsynced_why", &migration.unsynced_why) &&
+                        Get(json, "cold", &migration.cold) && Get(json, "distrust", &migration.distrust) &&
+                        Get(json, "clean", &state->clean);
   if (!complete) return false;
   Get(json, "keep_secondary", &migration.keep_secondary);
   Get(json, "everything_dirty", &state->everything_dirty);
@@ -142,41 +143,48 @@ absl::StatusOr<std::unique_ptr<StateFile>> StateFile::Open(const std::string& di
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) {
-    return absl::FailedPreconditionError(fmt::format(
-        "can't make the state directory {}: {}; name one that you may write to with --state DIR", directory, error.message()));
+    return absl::FailedPreconditionError(
+        fmt::format("can't make the state directory {}: {}; name one that you may write to with --state DIR", directory,
+                    error.message()));
   }
   const std::string lock_path = directory + "/lock";
   const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) {
-    return absl::FailedPreconditionError(fmt::format(
-        "can't write to the state directory {}: {}; name one that you may write to with --state DIR", directory, strerror(errno)));
+    return absl::FailedPreconditionError(
+        fmt::format("can't write to the state directory {}: {}; name one that you may write to with --state DIR",
+                    directory, strerror(errno)));
   }
   if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
     close(lock);
-    return absl::FailedPreconditionError(
-        fmt::format("another crossfade is using the state directory {}; stop it, or name another with --state DIR", directory));
+    return absl::FailedPreconditionError(fmt::format(
+        "another crossfade is using the state directory {}; stop it, or name another with --state DIR", directory));
   }
   return std::unique_ptr<StateFile>(new StateFile(directory, lock));
 }
 
-StateFile::~StateFile() { close(lock_); }
+StateFile::~StateFile() {
+  close(lock_);
+}
 
 absl::StatusOr<std::optional<SavedState>> StateFile::Load() const {
   std::ifstream file(path());
   if (!file) {
     std::error_code error;
     if (!std::filesystem::exists(std::filesystem::symlink_status(path(), error))) return std::optional<SavedState>();
-    return absl::FailedPreconditionError(fmt::format("can't read {}; which store is primary can't be known without it", path()));
+    return absl::FailedPreconditionError(
+        fmt::format("can't read {}; which store is primary can't be known without it", path()));
   }
   std::stringstream text;
   text << file.rdbuf();
   const Json json = Json::parse(text.str(), nullptr, false);
   SavedState state;
   int format = 0;
-  if (json.is_discarded() || !json.is_object() || !Get(json, "format", &format) || format != kFormat || !FromJson(json, &state)) {
-    return absl::DataLossError(fmt::format(
-        "{} is not a state file of this version; which store is primary can't be known from it. Look at it, then move it away",
-        path()));
+  if (json.is_discarded() || !json.is_object() || !Get(json, "format", &format) || format != kFormat ||
+      !FromJson(json, &state)) {
+    return absl::DataLossError(
+        fmt::format("{} is not a state file of this version; which store is primary can't be known from it. Look at "
+                    "it, then move it away",
+                    path()));
   }
   return std::optional<SavedState>(std::move(state));
 }

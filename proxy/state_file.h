@@ -1,6 +1,6 @@
-// What must survive a restart of the proxy: the roles, the knobs that were turned, whether the stores were in agreement,
-// and who they were. One JSON file in the state directory, replaced as a whole: written beside, synced, renamed, and the
-// directory synced. A lock keeps a second proxy away from the same directory.
+// What must survive a restart of the proxy: the roles, the knobs that were turned, whether the stores were in
+// agreement, and who they were. One JSON file in the state directory, replaced as a whole: written beside, synced,
+// renamed, and the directory synced. A lock keeps a second proxy away from the same directory.
 #pragma once
 
 #include <memory>
@@ -16,11 +16,11 @@
 namespace crossfade {
 
 struct SavedState {
-  std::string addresses[2];      // host:port of old and new, to recognise another migration's directory
+  std::string addresses[2];  // host:port of old and new, to recognise another migration's directory
   Migration migration;
-  ServerInfo identities[2];      // run_id and start; product is empty when a side was never seen
+  ServerInfo identities[2];       // run_id and start; product is empty when a side was never seen
   bool everything_dirty = false;  // a sweep was due, or had not come to its end
-  bool clean = false;            // ended by a shutdown with both stores in agreement
+  bool clean = false;             // ended by a shutdown with both stores in agreement
 };
 
 class StateFile {

@@ -35,18 +35,23 @@ Json Attention(const Proxy& proxy) {
     const Link& link = proxy.lane().link(side);
     const char* role = side == migration.primary() ? "primary" : "secondary";
     if (!link.up()) {
-      list.push_back(fmt::format("the {} ({}, {}) is {}: {}", role, SideName(side), link.upstream().address().ToString(),
-                                 link.upstream().StateWord(), link.upstream().last_error()));
+      list.push_back(fmt::format("the {} ({}, {}) is {}: {}", role, SideName(side),
+                                 link.upstream().address().ToString(), link.upstream().StateWord(),
+                                 link.upstream().last_error()));
     } else if (!link.info().kill_refused.empty()) {
-      list.push_back(fmt::format("the {} ({}) does not let Crossfade end its own broken connection (CLIENT KILL: {}): what that "
-                                 "one still carried may be applied late. Allow CLIENT KILL, then run a backfill",
-                                 role, SideName(side), link.info().kill_refused));
+      list.push_back(
+          fmt::format("the {} ({}) does not let Crossfade end its own broken connection (CLIENT KILL: {}): what that "
+                      "one still carried may be applied late. Allow CLIENT KILL, then run a backfill",
+                      role, SideName(side), link.info().kill_refused));
     } else if (link.info().is_replica) {
-      list.push_back(fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
+      list.push_back(
+          fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
     }
   }
-  if (proxy.dirty().everything()) list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
-  if (proxy.lane().shedding()) list.push_back("the secondary does not keep up: its queue overflowed, written keys become dirty");
+  if (proxy.dirty().everything())
+    list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
+  if (proxy.lane().shedding())
+    list.push_back("the secondary does not keep up: its queue overflowed, written keys become dirty");
   if (migration.synced != Synced::kYes) {
     list.push_back(fmt::format("not synced ({}): {}", Name(migration.synced), migration.unsynced_why));
   }
@@ -56,8 +61,9 @@ Json Attention(const Proxy& proxy) {
   }
   if (migration.cold) list.push_back("cold: new may lack what was there before");
   if (proxy.expiry().unwatched() > 0) {
-    list.push_back(fmt::format("{} expiries were not watched (limits.expiring_keys): a write just then may differ unseen",
-                               proxy.expiry().unwatched()));
+    list.push_back(
+        fmt::format("{} expiries were not watched (limits.expiring_keys): a write just then may differ unseen",
+                    proxy.expiry().unwatched()));
   }
   return list;
 }
@@ -65,7 +71,8 @@ Json Attention(const Proxy& proxy) {
 Json FlipsJson(const Proxy& proxy) {
   Json flips = Json::array();
   for (const FlipRecord& flip : proxy.migration().flips) {
-    flips.push_back({{"at_ms", flip.at_ms}, {"to", SideName(flip.to)}, {"pause_ms", flip.pause_ms}, {"forced", flip.forced}});
+    flips.push_back(
+        {{"at_ms", flip.at_ms}, {"to", SideName(flip.to)}, {"pause_ms", flip.pause_ms}, {"forced", flip.forced}});
   }
   return flips;
 }
@@ -73,7 +80,8 @@ Json FlipsJson(const Proxy& proxy) {
 Json DirtyJson(const Proxy& proxy) {
   const DirtySet& dirty = proxy.dirty();
   Json causes = Json::object();
-  for (int i = 0; i < kDirtyCauses; ++i) causes[Name(static_cast<DirtyCause>(i))] = dirty.marked(static_cast<DirtyCause>(i));
+  for (int i = 0; i < kDirtyCauses; ++i)
+    causes[Name(static_cast<DirtyCause>(i))] = dirty.marked(static_cast<DirtyCause>(i));
   return {{"keys", dirty.size()},
           {"overflowed", dirty.everything()},
           {"overflows", dirty.overflows()},
@@ -83,20 +91,29 @@ Json DirtyJson(const Proxy& proxy) {
           {"copies_failed", proxy.repair().failed()}};
 }
 
-std::string Hex(uint64_t value) { return fmt::format("{:016x}", value); }
+std::string Hex(uint64_t value) {
+  return fmt::format("{:016x}", value);
+}
 
 }  // namespace
 
-std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 Json RoutingJson(const Proxy& proxy) {
   const Migration& migration = proxy.migration();
   const RoutingConfig& routing = migration.routing;
-  return {{"epoch", migration.epoch},       {"primary", SideName(migration.primary())},
-          {"secondary", Name(routing.secondary)}, {"ack", Name(routing.ack)},
-          {"reads_new", routing.reads_new}, {"compare", routing.compare},
-          {"split", Name(routing.split)},   {"on_miss", Name(routing.on_miss)},
-          {"cold", migration.cold},         {"synced", Name(migration.synced)}};
+  return {{"epoch", migration.epoch},
+          {"primary", SideName(migration.primary())},
+          {"secondary", Name(routing.secondary)},
+          {"ack", Name(routing.ack)},
+          {"reads_new", routing.reads_new},
+          {"compare", routing.compare},
+          {"split", Name(routing.split)},
+          {"on_miss", Name(routing.on_miss)},
+          {"cold", migration.cold},
+          {"synced", Name(migration.synced)}};
 }
 
 Json BackfillJson(const Proxy& proxy) {
@@ -160,8 +177,11 @@ Json MismatchesJson(const Proxy& proxy, size_t limit) {
   Json list = Json::array();
   const auto& mismatches = proxy.second_look().mismatches();
   for (auto it = mismatches.rbegin(); it != mismatches.rend() && list.size() < limit; ++it) {
-    Json entry = {{"at_ms", it->at_ms}, {"db", it->db},           {"command", it->command},
-                  {"key", it->key},     {"primary", SideName(it->primary)}};
+    Json entry = {{"at_ms", it->at_ms},
+                  {"db", it->db},
+                  {"command", it->command},
+                  {"key", it->key},
+                  {"primary", SideName(it->primary)}};
     const bool old_is_primary = it->primary == Side::kOld;
     entry["digests"] = {{"old", Hex(old_is_primary ? it->primary_digest : it->secondary_digest)},
                         {"new", Hex(old_is_primary ? it->secondary_digest : it->primary_digest)}};

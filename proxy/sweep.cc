@@ -18,10 +18,14 @@ Sweep::Sweep(Io* io, const BackfillConfig* config, DirtySet* dirty, Lane* lane, 
 
 const char* Sweep::StateWord() const {
   switch (state_) {
-    case State::kIdle: return "idle";
-    case State::kRunning: return "running";
-    case State::kDone: return "done";
-    case State::kFailed: return "failed";
+    case State::kIdle:
+      return "idle";
+    case State::kRunning:
+      return "running";
+    case State::kDone:
+      return "done";
+    case State::kFailed:
+      return "failed";
   }
   return "";
 }

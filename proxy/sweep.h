@@ -1,11 +1,11 @@
-// Makes the secondary equal to the primary, key by key, while both are in use: SCAN of the primary, each key a copy slot;
-// then SCAN of the secondary, and each key that was not copied before is copied too, which deletes what the primary
-// lacks. Every copy rides the lane, so none overwrites a newer write. The same sweep copies what was there before
-// (backfill) and repairs "everything is dirty". At a bounded rate; waits by itself while copying is impossible.
+// Makes the secondary equal to the primary, key by key, while both are in use: SCAN of the primary, each key a copy
+// slot; then SCAN of the secondary, and each key that was not copied before is copied too, which deletes what the
+// primary lacks. Every copy rides the lane, so none overwrites a newer write. The same sweep copies what was there
+// before (backfill) and repairs "everything is dirty". At a bounded rate; waits by itself while copying is impossible.
 //
-// Why it leaves nothing out: SCAN finds every key that is there from its beginning to its end. A key of the primary that
-// isn't came or went meanwhile, and that was followed; if the secondary had a stale one of that name, the second scan
-// finds it, or it is gone. After its copy a key follows exactly.
+// Why it leaves nothing out: SCAN finds every key that is there from its beginning to its end. A key of the primary
+// that isn't came or went meanwhile, and that was followed; if the secondary had a stale one of that name, the second
+// scan finds it, or it is gone. After its copy a key follows exactly.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ class Sweep {
   uint64_t keys_done() const { return keys_done_; }
   uint64_t keys_total() const { return keys_total_; }
   uint64_t keys_rechecked() const { return keys_rechecked_; }  // found on the secondary, and copied (or removed) there
-  uint64_t keys_failed() const { return keys_failed_; }    // left to repair
+  uint64_t keys_failed() const { return keys_failed_; }        // left to repair
 
  private:
   static constexpr int64_t kStepMs = 2;
@@ -73,10 +73,10 @@ class Sweep {
   bool secondary_side_ = false;  // the second half: keys that only the secondary has
   int db_ = 0;
   std::string cursor_ = "0";
-  bool scanned_ = false;         // this database has been scanned to its end
-  bool asking_ = false;          // a SCAN is under way
-  std::deque<std::string> found_;             // keys of this database still to be copied
-  absl::flat_hash_set<uint64_t> copied_;      // what the first scan has copied; beyond its bound keys are copied twice
+  bool scanned_ = false;                  // this database has been scanned to its end
+  bool asking_ = false;                   // a SCAN is under way
+  std::deque<std::string> found_;         // keys of this database still to be copied
+  absl::flat_hash_set<uint64_t> copied_;  // what the first scan has copied; beyond its bound keys are copied twice
   size_t in_flight_ = 0;
   double allowance_ = 0;
   int64_t refilled_us_ = 0;

@@ -27,7 +27,9 @@ Upstream::Upstream(Io* io, const BackendConfig& backend, const TimeoutsConfig* t
 
 Upstream::~Upstream() = default;
 
-void Upstream::Start() { timer_->Start(0, 0); }
+void Upstream::Start() {
+  timer_->Start(0, 0);
+}
 
 const char* Upstream::StateWord() const {
   if (state_ == State::kUp) return "up";
@@ -43,15 +45,16 @@ void Upstream::Move(State to) {
 
 void Upstream::Connect() {
   Move(State::kConnecting);
-  connecting_ = io_->Connect(backend_.address, timeouts_->connect_ms, [this](absl::StatusOr<std::unique_ptr<Stream>> result) {
-    connecting_.reset();
-    if (!result.ok()) return Fail(result.status());
-    stream_ = std::move(*result);
-    stream_->SetListener(this);
-    stream_->SetReading(true);
-    Move(State::kHandshake);
-    SendHandshake();
-  });
+  connecting_ =
+      io_->Connect(backend_.address, timeouts_->connect_ms, [this](absl::StatusOr<std::unique_ptr<Stream>> result) {
+        connecting_.reset();
+        if (!result.ok()) return Fail(result.status());
+        stream_ = std::move(*result);
+        stream_->SetListener(this);
+        stream_->SetReading(true);
+        Move(State::kHandshake);
+        SendHandshake();
+      });
 }
 
 void Upstream::SendHandshake() {
@@ -110,10 +113,12 @@ void Upstream::OnHandshakeReply(std::string_view bytes) {
     case Step::kId:
       greeting_.connection_id = reply.integer;
       break;
-    case Step::kName: break;  // some services refuse names
+    case Step::kName:
+      break;  // some services refuse names
     case Step::kKill:
       // "No such client" is the usual answer: it is gone already.
-      if (reply.is_error() && reply.text.find("No such client") == std::string_view::npos) greeting_.kill_refused = text;
+      if (reply.is_error() && reply.text.find("No such client") == std::string_view::npos)
+        greeting_.kill_refused = text;
       break;
   }
   if (step_ < steps_.size()) return;
@@ -165,7 +170,9 @@ void Upstream::OnClosed(const absl::Status& why) {
   Fail(why.ok() ? absl::UnavailableError("closed") : why);
 }
 
-void Upstream::Cut(const absl::Status& why) { Fail(why); }
+void Upstream::Cut(const absl::Status& why) {
+  Fail(why);
+}
 
 void Upstream::Fail(const absl::Status& why) {
   const bool was_up = up();

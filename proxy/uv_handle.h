@@ -102,7 +102,9 @@ class UvIo::Impl {
   char* read_buffer() { return read_buffer_.data(); }
 
   void NeedsFlush(UvStream* stream) { unflushed_.push_back(stream); }
-  void Forget(UvStream* stream) { std::replace(unflushed_.begin(), unflushed_.end(), stream, static_cast<UvStream*>(nullptr)); }
+  void Forget(UvStream* stream) {
+    std::replace(unflushed_.begin(), unflushed_.end(), stream, static_cast<UvStream*>(nullptr));
+  }
   void OnSignal(int signal_number, std::function<void()> callback);
 
  private:

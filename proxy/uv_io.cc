@@ -78,7 +78,8 @@ class UvConnecting : public Io::Connecting {
   // Tries the resolved addresses one after another.
   void TryNext() {
     if (next_ == addresses_.size()) {
-      return Finish(UvError(failure_ < 0 ? failure_ : UV_EAI_NODATA, fmt::format("connect to {}", address_.ToString())));
+      return Finish(
+          UvError(failure_ < 0 ? failure_ : UV_EAI_NODATA, fmt::format("connect to {}", address_.ToString())));
     }
     node_ = MakeNode<TcpNode>(static_cast<UvStream*>(nullptr));
     uv_tcp_init(io_->loop(), &node_->handle);
@@ -141,7 +142,8 @@ class UvListening : public Listening {
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_PASSIVE;
     const std::string what = fmt::format("listen on {}", address.ToString());
-    int code = uv_getaddrinfo(io_->loop(), &request, nullptr, address.host.c_str(), std::to_string(address.port).c_str(), &hints);
+    int code = uv_getaddrinfo(io_->loop(), &request, nullptr, address.host.c_str(),
+                              std::to_string(address.port).c_str(), &hints);
     if (code < 0) return UvError(code, what);
     code = uv_tcp_bind(&node_->handle, request.addrinfo->ai_addr, 0);
     uv_freeaddrinfo(request.addrinfo);
@@ -209,19 +211,26 @@ void UvIo::Impl::OnSignal(int signal_number, std::function<void()> callback) {
   node->handle.data = node;
   uv_signal_init(&loop_, &node->handle);
   uv_signal_start(
-      &node->handle, [](uv_signal_t* handle, int) { static_cast<SignalNode*>(handle->data)->callback(); }, signal_number);
+      &node->handle, [](uv_signal_t* handle, int) { static_cast<SignalNode*>(handle->data)->callback(); },
+      signal_number);
   uv_unref(node->base());
 }
 
 UvIo::UvIo() : impl_(std::make_unique<Impl>()) {}
 UvIo::~UvIo() = default;
 
-void UvIo::Run() { uv_run(impl_->loop(), UV_RUN_DEFAULT); }
-void UvIo::Stop() { uv_stop(impl_->loop()); }
+void UvIo::Run() {
+  uv_run(impl_->loop(), UV_RUN_DEFAULT);
+}
+void UvIo::Stop() {
+  uv_stop(impl_->loop());
+}
 void UvIo::OnSignal(int signal_number, std::function<void()> callback) {
   impl_->OnSignal(signal_number, std::move(callback));
 }
-Clock* UvIo::clock() { return impl_->clock(); }
+Clock* UvIo::clock() {
+  return impl_->clock();
+}
 
 std::unique_ptr<Io::Connecting> UvIo::Connect(const Address& address, int64_t timeout_ms, ConnectCallback done) {
   return std::make_unique<UvConnecting>(impl_.get(), address, timeout_ms, std::move(done));

@@ -65,7 +65,8 @@ void UvStream::Flush() {
   needs_flush_ = false;
   if (closed_ || !node_->writing.empty()) return;
   if (!out_.empty()) {
-    const uv_buf_t buffer = uv_buf_init(out_.data(), static_cast<unsigned>(std::min<size_t>(out_.size(), kMaxWriteBytes)));
+    const uv_buf_t buffer =
+        uv_buf_init(out_.data(), static_cast<unsigned>(std::min<size_t>(out_.size(), kMaxWriteBytes)));
     const int sent = uv_try_write(stream(), &buffer, 1);
     if (sent < 0 && sent != UV_EAGAIN) return Fail(UvError(sent, "write"));
     if (sent < static_cast<int>(out_.size())) return StartWrite(std::max(sent, 0));
@@ -93,8 +94,9 @@ void UvStream::ClearOut() {
 void UvStream::StartWrite(size_t already_sent) {
   node_->writing.swap(out_);
   node_->written = already_sent;
-  const uv_buf_t buffer = uv_buf_init(node_->writing.data() + already_sent,
-                                      static_cast<unsigned>(std::min<size_t>(node_->writing.size() - already_sent, kMaxWriteBytes)));
+  const uv_buf_t buffer =
+      uv_buf_init(node_->writing.data() + already_sent,
+                  static_cast<unsigned>(std::min<size_t>(node_->writing.size() - already_sent, kMaxWriteBytes)));
   node_->write.data = node_.get();
   const int code = uv_write(&node_->write, stream(), &buffer, 1, OnWritten);
   if (code < 0) Fail(UvError(code, "write"));

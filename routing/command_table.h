@@ -29,67 +29,105 @@ enum class Route : uint8_t {
 // What the secondary gets once the primary has accepted a write. Rules: COMMANDS.md, section A; code: rewrite.cc.
 enum class Effect : uint8_t {
   kNone,
-  kVerbatim,             // the same bytes
-  kVerbatimIfPositive,   // integer reply > 0: the same bytes, otherwise nothing (LPUSHX, LINSERT, MOVE, PERSIST)
-  kVerbatimIfNotNull,    // reply not null: the same bytes, otherwise nothing (LMOVE, RPOPLPUSH)
-  kSet, kSetEx, kSetNx, kGetSet, kGetDel, kGetEx, kMsetNx, kIncrByFloat, kBitfield,
-  kExpire, kRenameNx, kCopy, kRestore,
-  kPop, kMultiPop, kSetMove, kSetPop, kHashSetNx, kHashIncrByFloat,
-  kSortedSetAdd, kSortedSetPop, kSortedSetMultiPop,
-  kStreamAdd, kStreamTrim, kStreamReadGroup, kStreamClaim, kStreamAutoClaim,
-  kCopyKeys,             // the touched keys are copied after it (DUMP and PTTL on the primary, RESTORE or DEL)
-  kPfCount,              // writes a cache into the string; verbatim
+  kVerbatim,            // the same bytes
+  kVerbatimIfPositive,  // integer reply > 0: the same bytes, otherwise nothing (LPUSHX, LINSERT, MOVE, PERSIST)
+  kVerbatimIfNotNull,   // reply not null: the same bytes, otherwise nothing (LMOVE, RPOPLPUSH)
+  kSet,
+  kSetEx,
+  kSetNx,
+  kGetSet,
+  kGetDel,
+  kGetEx,
+  kMsetNx,
+  kIncrByFloat,
+  kBitfield,
+  kExpire,
+  kRenameNx,
+  kCopy,
+  kRestore,
+  kPop,
+  kMultiPop,
+  kSetMove,
+  kSetPop,
+  kHashSetNx,
+  kHashIncrByFloat,
+  kSortedSetAdd,
+  kSortedSetPop,
+  kSortedSetMultiPop,
+  kStreamAdd,
+  kStreamTrim,
+  kStreamReadGroup,
+  kStreamClaim,
+  kStreamAutoClaim,
+  kCopyKeys,  // the touched keys are copied after it (DUMP and PTTL on the primary, RESTORE or DEL)
+  kPfCount,   // writes a cache into the string; verbatim
 };
 
 // How two replies to the same read are compared (COMMANDS.md, column Cmp), and how the secondary's reply to a
 // verbatim write is held against the primary's.
 enum class CompareRule : uint8_t {
-  kExact,      // same value; RESP2 and RESP3 shapes, and null forms, are equal
-  kMultiset,   // same elements in any order
-  kMapPairs,   // same field-value pairs in any order
-  kFloat,      // numbers compare as numbers, everything else exactly
-  kGeo,        // as kFloat, with the tolerance of coordinates (1e-6) and distances (1e-4)
-  kGeoSearch,  // multiset, unless ASC, DESC or COUNT was given; numbers as kGeo
-  kSort,       // SORT: exact, but a multiset with BY nosort
-  kTtlSeconds, // within a second and the lag
-  kTtlMillis,  // within the lag and 100 ms
-  kStreamInfo, // XINFO, XPENDING: without idle times, radix tree internals, lag, entries-read
-  kErrorsOnly, // both an error or neither
+  kExact,       // same value; RESP2 and RESP3 shapes, and null forms, are equal
+  kMultiset,    // same elements in any order
+  kMapPairs,    // same field-value pairs in any order
+  kFloat,       // numbers compare as numbers, everything else exactly
+  kGeo,         // as kFloat, with the tolerance of coordinates (1e-6) and distances (1e-4)
+  kGeoSearch,   // multiset, unless ASC, DESC or COUNT was given; numbers as kGeo
+  kSort,        // SORT: exact, but a multiset with BY nosort
+  kTtlSeconds,  // within a second and the lag
+  kTtlMillis,   // within the lag and 100 ms
+  kStreamInfo,  // XINFO, XPENDING: without idle times, radix tree internals, lag, entries-read
+  kErrorsOnly,  // both an error or neither
   kNever,
 };
 
 // Where a command's keys are. kRange uses first_key, last_key and step as COMMAND gives them.
 enum class KeyRule : uint8_t {
   kNone,
-  kRange,            // argv[first_key .. last_key] every step; a negative last_key counts from the end
-  kNumKeysAt1,       // LMPOP numkeys key …: count at argv[1]
-  kNumKeysAt2,       // EVAL script numkeys key …, BLMPOP, BZMPOP: count at argv[2]
-  kDestNumKeysAt2,   // ZUNIONSTORE dest numkeys key …
-  kStreams,          // XREAD, XREADGROUP: first half of what follows STREAMS
-  kSort,             // SORT: argv[1] and the last STORE's argument
-  kGeoStore,         // GEORADIUS…: argv[1] and STORE's or STOREDIST's argument
-  kMigrate,          // MIGRATE: argv[3], or what follows KEYS
+  kRange,           // argv[first_key .. last_key] every step; a negative last_key counts from the end
+  kNumKeysAt1,      // LMPOP numkeys key …: count at argv[1]
+  kNumKeysAt2,      // EVAL script numkeys key …, BLMPOP, BZMPOP: count at argv[2]
+  kDestNumKeysAt2,  // ZUNIONSTORE dest numkeys key …
+  kStreams,         // XREAD, XREADGROUP: first half of what follows STREAMS
+  kSort,            // SORT: argv[1] and the last STORE's argument
+  kGeoStore,        // GEORADIUS…: argv[1] and STORE's or STOREDIST's argument
+  kMigrate,         // MIGRATE: argv[3], or what follows KEYS
 };
 
 // Flags as COMMAND names them; only those that Crossfade uses or tests.
 enum CommandFlag : uint32_t {
-  kFlagWrite = 1 << 0, kFlagReadonly = 1 << 1, kFlagDenyOom = 1 << 2, kFlagAdmin = 1 << 3, kFlagPubsub = 1 << 4,
-  kFlagNoscript = 1 << 5, kFlagBlocking = 1 << 6, kFlagLoading = 1 << 7, kFlagStale = 1 << 8, kFlagFast = 1 << 9,
-  kFlagNoAuth = 1 << 10, kFlagMovableKeys = 1 << 11, kFlagNoMulti = 1 << 12, kFlagMayReplicate = 1 << 13,
-  kFlagSkipMonitor = 1 << 14, kFlagSkipSlowlog = 1 << 15, kFlagAsking = 1 << 16, kFlagAllowBusy = 1 << 17,
-  kFlagNoAsyncLoading = 1 << 18, kFlagNoMandatoryKeys = 1 << 19, kFlagProtected = 1 << 20,
+  kFlagWrite = 1 << 0,
+  kFlagReadonly = 1 << 1,
+  kFlagDenyOom = 1 << 2,
+  kFlagAdmin = 1 << 3,
+  kFlagPubsub = 1 << 4,
+  kFlagNoscript = 1 << 5,
+  kFlagBlocking = 1 << 6,
+  kFlagLoading = 1 << 7,
+  kFlagStale = 1 << 8,
+  kFlagFast = 1 << 9,
+  kFlagNoAuth = 1 << 10,
+  kFlagMovableKeys = 1 << 11,
+  kFlagNoMulti = 1 << 12,
+  kFlagMayReplicate = 1 << 13,
+  kFlagSkipMonitor = 1 << 14,
+  kFlagSkipSlowlog = 1 << 15,
+  kFlagAsking = 1 << 16,
+  kFlagAllowBusy = 1 << 17,
+  kFlagNoAsyncLoading = 1 << 18,
+  kFlagNoMandatoryKeys = 1 << 19,
+  kFlagProtected = 1 << 20,
 };
 
 struct CommandRow {
-  std::string_view name;        // lower case; a subcommand's is "xgroup|create", as COMMAND gives it
-  int arity;                    // as COMMAND: n exactly, -n at least, the command's own name(s) included
-  uint32_t flags;               // CommandFlag bits
+  std::string_view name;          // lower case; a subcommand's is "xgroup|create", as COMMAND gives it
+  int arity;                      // as COMMAND: n exactly, -n at least, the command's own name(s) included
+  uint32_t flags;                 // CommandFlag bits
   int first_key, last_key, step;  // as COMMAND gives them
   KeyRule keys;
   Route route;
-  Effect effect;                // kNone unless route is kWrite
+  Effect effect;  // kNone unless route is kWrite
   CompareRule compare;
-  std::string_view refusal;     // for kRefused: why, and what to do instead. Shown to users, and listed in the README
+  std::string_view refusal;  // for kRefused: why, and what to do instead. Shown to users, and listed in the README
 };
 
 // A container command (XGROUP, CLIENT …) has a row of its own and one per subcommand.

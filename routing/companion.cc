@@ -26,8 +26,11 @@ Companion CompanionOf(const CommandRow& row, RequestView request) {
 
 int AppendCompanions(Companion companion, const CommandRow& row, RequestView request, std::string* out) {
   switch (companion) {
-    case Companion::kNone: return 0;
-    case Companion::kStreamLength: AppendCommand(out, {"XLEN", request.arg(1)}); return 1;
+    case Companion::kNone:
+      return 0;
+    case Companion::kStreamLength:
+      AppendCommand(out, {"XLEN", request.arg(1)});
+      return 1;
     case Companion::kCopyKeys: {
       const KeyIndices keys = WrittenKeys(row, request);
       for (uint32_t key : keys) {
@@ -59,8 +62,8 @@ void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view d
   // PTTL answers 0 in the last millisecond, but RESTORE takes 0 for "never". And servers take an expiry at the end of
   // int64, past which the sum must not go.
   const int64_t now = times.read_ms + times.secondary_offset_ms;
-  const int64_t left = std::clamp<int64_t>(*ttl, 1, std::numeric_limits<int64_t>::max() - std::max(now, times.read_ms) -
-                                                        times.uncertainty_ms);
+  const int64_t left = std::clamp<int64_t>(
+      *ttl, 1, std::numeric_limits<int64_t>::max() - std::max(now, times.read_ms) - times.uncertainty_ms);
   const int64_t when = *ttl < 0 ? 0 : now + left;
   AppendCommand(&follow->bytes, {"RESTORE", key, std::to_string(when), payload.text, "REPLACE", "ABSTTL"});
   if (*ttl < 0) return;

@@ -1,5 +1,5 @@
-// What is asked of the primary beside a command, directly after it, so that its effect on the secondary can be told: how
-// much a trim left, and what a key holds. And a key's copy, made from such answers. Pure.
+// What is asked of the primary beside a command, directly after it, so that its effect on the secondary can be told:
+// how much a trim left, and what a key holds. And a key's copy, made from such answers. Pure.
 #pragma once
 
 #include <string>

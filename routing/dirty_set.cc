@@ -12,22 +12,35 @@ constexpr int64_t kFirstPauseMs = 50;
 constexpr int64_t kLongestPauseMs = 30'000;
 constexpr size_t kPlacesToSpare = 1024;  // places that don't count, before anybody looks for them
 
-absl::string_view Lookup(std::string_view text) { return absl::string_view(text.data(), text.size()); }
+absl::string_view Lookup(std::string_view text) {
+  return absl::string_view(text.data(), text.size());
+}
 }  // namespace
 
 const char* Name(DirtyCause cause) {
   switch (cause) {
-    case DirtyCause::kReplyDiffered: return "reply_differed";
-    case DirtyCause::kRefused: return "refused";
-    case DirtyCause::kUnknownOutcome: return "unknown_outcome";
-    case DirtyCause::kSecondaryAway: return "secondary_away";
-    case DirtyCause::kQueueFull: return "queue_full";
-    case DirtyCause::kNotFollowed: return "not_followed";
-    case DirtyCause::kExpiryRace: return "expiry_race";
-    case DirtyCause::kReadMismatch: return "read_mismatch";
-    case DirtyCause::kMiss: return "miss";
-    case DirtyCause::kEffectUnknown: return "effect_unknown";
-    case DirtyCause::kDirtySource: return "dirty_source";
+    case DirtyCause::kReplyDiffered:
+      return "reply_differed";
+    case DirtyCause::kRefused:
+      return "refused";
+    case DirtyCause::kUnknownOutcome:
+      return "unknown_outcome";
+    case DirtyCause::kSecondaryAway:
+      return "secondary_away";
+    case DirtyCause::kQueueFull:
+      return "queue_full";
+    case DirtyCause::kNotFollowed:
+      return "not_followed";
+    case DirtyCause::kExpiryRace:
+      return "expiry_race";
+    case DirtyCause::kReadMismatch:
+      return "read_mismatch";
+    case DirtyCause::kMiss:
+      return "miss";
+    case DirtyCause::kEffectUnknown:
+      return "effect_unknown";
+    case DirtyCause::kDirtySource:
+      return "dirty_source";
   }
   return "";
 }
@@ -80,7 +93,9 @@ void DirtySet::MarkEverything(uint64_t order) {
   waiting_.clear();
 }
 
-bool DirtySet::Contains(int db, std::string_view key) const { return everything_ || Remembers(db, key); }
+bool DirtySet::Contains(int db, std::string_view key) const {
+  return everything_ || Remembers(db, key);
+}
 
 bool DirtySet::Remembers(int db, std::string_view key) const {
   return !entries_.empty() && entries_.contains(Lookup(Compose(db, key)));

@@ -19,17 +19,17 @@
 namespace crossfade {
 
 enum class DirtyCause : uint8_t {
-  kReplyDiffered,    // the secondary answered a write differently
-  kRefused,          // the secondary answered an error
-  kUnknownOutcome,   // a connection broke before the answer
-  kSecondaryAway,    // written while the secondary could not be reached
-  kQueueFull,        // dropped from the secondary's queue
-  kNotFollowed,      // written in journal mode
-  kExpiryRace,       // written so close to its expiry that each store may have seen another key
-  kReadMismatch,     // a comparison of reads found a confirmed difference
-  kMiss,             // on_miss = "primary": new lacked the key
-  kEffectUnknown,    // an effect that can't be repeated from the reply
-  kDirtySource,      // written from a key that was dirty on the secondary
+  kReplyDiffered,   // the secondary answered a write differently
+  kRefused,         // the secondary answered an error
+  kUnknownOutcome,  // a connection broke before the answer
+  kSecondaryAway,   // written while the secondary could not be reached
+  kQueueFull,       // dropped from the secondary's queue
+  kNotFollowed,     // written in journal mode
+  kExpiryRace,      // written so close to its expiry that each store may have seen another key
+  kReadMismatch,    // a comparison of reads found a confirmed difference
+  kMiss,            // on_miss = "primary": new lacked the key
+  kEffectUnknown,   // an effect that can't be repeated from the reply
+  kDirtySource,     // written from a key that was dirty on the secondary
 };
 inline constexpr int kDirtyCauses = 11;
 const char* Name(DirtyCause cause);

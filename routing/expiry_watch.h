@@ -1,10 +1,10 @@
 // Which keys may just now be alive on one store and expired on the other.
 //
 // Two servers never expire a key at the same instant. A write in between finds a key on one side and none on the other,
-// and often gives the same reply on both (SADD, HSET), so that nothing shows that they now differ for ever: the replicas
-// of a Redis server are spared this only because they never expire by themselves. So for each key whose expiry passed
-// through the lane, this remembers the window of time in which the two sides may disagree; a write that ran inside
-// the window makes its keys dirty. Times are milliseconds of the proxy's wall clock.
+// and often gives the same reply on both (SADD, HSET), so that nothing shows that they now differ for ever: the
+// replicas of a Redis server are spared this only because they never expire by themselves. So for each key whose expiry
+// passed through the lane, this remembers the window of time in which the two sides may disagree; a write that ran
+// inside the window makes its keys dirty. Times are milliseconds of the proxy's wall clock.
 //
 // Remembers 64-bit hashes, not names: a collision costs one needless copy. Windows long past are forgotten; beyond the
 // limit given at construction new ones are not remembered, but counted.
@@ -47,7 +47,7 @@ class ExpiryWatch {
 
   size_t max_keys_;
   absl::flat_hash_map<uint64_t, ExpiryWindow> windows_;
-  size_t forget_at_ = 1024;  // size at which past windows are looked for, and at the limit …
+  size_t forget_at_ = 1024;      // size at which past windows are looked for, and at the limit …
   int64_t forget_again_ms_ = 0;  // … when
   uint64_t unwatched_ = 0;
 };

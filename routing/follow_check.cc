@@ -15,9 +15,12 @@ bool Meets(const Expectation& expectation, const CommandRow& row, RequestView re
     case Expectation::Kind::kSame:
       return row.compare == CompareRule::kNever || primary_reply == secondary_reply ||
              RepliesAgree(row.compare, request, primary_reply, secondary_reply, 0);
-    case Expectation::Kind::kOk: return secondary_reply == "+OK\r\n";
-    case Expectation::Kind::kInteger: return IntegerReply(secondary_reply) == expectation.integer;
-    case Expectation::Kind::kText: return ParseReply(secondary_reply).text == expectation.text;
+    case Expectation::Kind::kOk:
+      return secondary_reply == "+OK\r\n";
+    case Expectation::Kind::kInteger:
+      return IntegerReply(secondary_reply) == expectation.integer;
+    case Expectation::Kind::kText:
+      return ParseReply(secondary_reply).text == expectation.text;
     case Expectation::Kind::kReply:
       return RepliesAgree(CompareRule::kExact, request, expectation.text, secondary_reply, 0);
     case Expectation::Kind::kNumber: {
@@ -25,7 +28,8 @@ bool Meets(const Expectation& expectation, const CommandRow& row, RequestView re
       const auto value = reply.is_null() ? std::optional<double>(0) : ParseDouble(reply.text);
       return value && std::abs(*value - expectation.number) <= expectation.tolerance;
     }
-    case Expectation::Kind::kNoError: return true;
+    case Expectation::Kind::kNoError:
+      return true;
   }
   return false;
 }

@@ -44,7 +44,8 @@ struct Migration {
   // May reads be shifted and the stores be flipped? Empty when they may, else why not.
   std::string WhyNotReadable(bool cold_allowed) const {
     if (!distrust.empty()) return distrust;
-    if (!following()) return std::string("the secondary does not follow (secondary = \"") + Name(routing.secondary) + "\")";
+    if (!following())
+      return std::string("the secondary does not follow (secondary = \"") + Name(routing.secondary) + "\")";
     if (synced != Synced::kYes && !cold_allowed) {
       return std::string("not synced (") + Name(synced) + "): " + unsynced_why +
              "; run a backfill, or say cold if new may start empty";
@@ -55,24 +56,24 @@ struct Migration {
 
 // What has happened, for the status and the report. Only ever grows.
 struct Counters {
-  uint64_t writes_total = 0;     // accepted by the primary
-  uint64_t writes_followed = 0;  // … and agreed on by the secondary, or without an effect to follow
-  uint64_t writes_diverged = 0;  // the secondary answered differently, on keys that were clean
-  uint64_t writes_on_dirty = 0;  // … on keys that were still waiting for their copy
-  uint64_t writes_refused = 0;   // the secondary answered an error
+  uint64_t writes_total = 0;         // accepted by the primary
+  uint64_t writes_followed = 0;      // … and agreed on by the secondary, or without an effect to follow
+  uint64_t writes_diverged = 0;      // the secondary answered differently, on keys that were clean
+  uint64_t writes_on_dirty = 0;      // … on keys that were still waiting for their copy
+  uint64_t writes_refused = 0;       // the secondary answered an error
   uint64_t writes_not_followed = 0;  // not sent: away, queue full, journal, off
-  uint64_t expiry_races = 0;     // written so near an expiry that the keys were copied to be sure
-  uint64_t reads[2] = {0, 0};    // answered by old, by new
+  uint64_t expiry_races = 0;         // written so near an expiry that the keys were copied to be sure
+  uint64_t reads[2] = {0, 0};        // answered by old, by new
   uint64_t reads_compared = 0;
-  uint64_t reads_mismatched = 0;     // confirmed by a second look
-  uint64_t reads_unconfirmed = 0;    // the first look differed, the second didn't
-  uint64_t reads_expiring = 0;       // differed because a key was just expiring
+  uint64_t reads_mismatched = 0;      // confirmed by a second look
+  uint64_t reads_unconfirmed = 0;     // the first look differed, the second didn't
+  uint64_t reads_expiring = 0;        // differed because a key was just expiring
   uint64_t reads_not_comparable = 0;  // a copy of the key was still outstanding, or the secondary away
-  uint64_t reads_fallback = 0;       // routed to the secondary, answered by the primary
-  uint64_t reads_retried = 0;        // asked again after the primary's connection broke
-  uint64_t unknown_outcomes = 0;     // writes whose connection broke before the answer
+  uint64_t reads_fallback = 0;        // routed to the secondary, answered by the primary
+  uint64_t reads_retried = 0;         // asked again after the primary's connection broke
+  uint64_t unknown_outcomes = 0;      // writes whose connection broke before the answer
   uint64_t queue_overflows = 0;
-  uint64_t acks_failed = 0;          // ack = both: the secondary refused or was too slow
+  uint64_t acks_failed = 0;  // ack = both: the secondary refused or was too slow
   uint64_t clients_refused = 0;
   uint64_t clients_total = 0;
 };

@@ -18,7 +18,8 @@ std::string UnknownCommand(RequestView request, bool subcommand) {
   if (subcommand) {
     std::string container(request.arg(0));
     std::transform(container.begin(), container.end(), container.begin(), [](unsigned char c) { return toupper(c); });
-    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", request.arg(1).substr(0, kShownArgument), container);
+    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", request.arg(1).substr(0, kShownArgument),
+                       container);
   }
   std::string args;
   for (size_t i = 1; i < request.argc() && args.size() < kShownArgument; ++i) {
@@ -36,10 +37,11 @@ std::string RefusalOf(const CommandRow& row, RequestView request, const Session&
     return fmt::format("ERR '{}' is refused: {}", row.name, row.refusal);
   }
   if ((row.name == "xread" || row.name == "xreadgroup") && ReadStreamReadOptions(request).block) {
-    return fmt::format("ERR crossfade: {} with BLOCK is not built yet; leave BLOCK out and ask again after a pause", row.name);
+    return fmt::format("ERR crossfade: {} with BLOCK is not built yet; leave BLOCK out and ask again after a pause",
+                       row.name);
   }
-  const bool runs_at_once = row.name == "exec" || row.name == "discard" || row.name == "multi" || row.name == "quit" ||
-                            row.name == "reset";
+  const bool runs_at_once =
+      row.name == "exec" || row.name == "discard" || row.name == "multi" || row.name == "quit" || row.name == "reset";
   const bool forwardable = row.name == "ping" || row.name == "echo";
   if (session.in_transaction() && row.route == Route::kLocal && !runs_at_once && !forwardable) {
     return fmt::format("ERR crossfade: '{}' inside MULTI is not built yet; send it before MULTI", row.name);
@@ -61,11 +63,15 @@ std::string CheckRequest(const CommandRow* row, RequestView request, const Sessi
 Plan::Act ActOf(const CommandRow& row, RequestView request) {
   switch (row.route) {
     case Route::kRead:
-    case Route::kPrimaryRead: return Plan::Act::kRead;
-    case Route::kBoth: return Plan::Act::kBoth;
-    case Route::kWrite: break;
+    case Route::kPrimaryRead:
+      return Plan::Act::kRead;
+    case Route::kBoth:
+      return Plan::Act::kBoth;
+    case Route::kWrite:
+      break;
     case Route::kLocal:
-    case Route::kRefused: return Plan::Act::kAnswer;
+    case Route::kRefused:
+      return Plan::Act::kAnswer;
   }
   // SORT and GEORADIUS write only with STORE.
   const bool stores = row.effect != Effect::kCopyKeys || !WrittenKeys(row, request).empty();
@@ -95,8 +101,7 @@ Plan MakePlan(RequestView request, Session* session, std::string* reply) {
     }
     return plan;
   }
-  const bool runs_at_once =
-      row.name == "multi" || row.name == "discard" || row.name == "quit" || row.name == "reset";
+  const bool runs_at_once = row.name == "multi" || row.name == "discard" || row.name == "quit" || row.name == "reset";
   if (session->in_transaction() && !runs_at_once) {
     session->Queue(row, request, reply);
     return plan;

@@ -10,8 +10,8 @@
 namespace crossfade {
 
 struct ReadChoice {
-  bool from_new = false;   // asked of the backend named new, whichever role it has
-  bool compare = false;    // asked of both at one logical instant
+  bool from_new = false;  // asked of the backend named new, whichever role it has
+  bool compare = false;   // asked of both at one logical instant
   OnMiss on_miss = OnMiss::kNil;
 };
 
@@ -25,7 +25,9 @@ class ReadSplitter {
   ReadChoice Choose(const RoutingConfig& routing, std::string_view key, uint64_t dice) const;
 
   // Could any read be shifted or compared? False lets the caller skip Choose.
-  bool Idle(const RoutingConfig& routing) const { return routing.reads_new <= 0 && routing.compare <= 0 && !rules_active_; }
+  bool Idle(const RoutingConfig& routing) const {
+    return routing.reads_new <= 0 && routing.compare <= 0 && !rules_active_;
+  }
 
  private:
   std::vector<RuleConfig> rules_;  // longest prefix first

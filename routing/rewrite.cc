@@ -9,6 +9,7 @@
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "routing/companion.h"
+#include "routing/rewrite_collection.h"
 #include "routing/rewrite_stream.h"
 
 namespace crossfade {
@@ -18,9 +19,9 @@ namespace {
 using Kind = Expectation::Kind;
 using Args = std::vector<std::string_view>;
 
-constexpr size_t kChunk = 1024;  // arguments per derived command, as Redis does for SPOP (t_set.c)
-
-std::string Text(int64_t value) { return std::to_string(value); }
+std::string Text(int64_t value) {
+  return std::to_string(value);
+}
 
 // An expiry as the client gave it: a number and what it counts. nullopt when the server would refuse it.
 struct GivenExpiry {
@@ -70,47 +71,27 @@ class Rewriter {
   size_t argc() const { return request_.argc(); }
   std::string_view key() const { return request_.arg(1); }
 
-  void Emit(std::initializer_list<std::string_view> args, Kind kind, int64_t integer = 0) {
-    AppendCommand(&follow_->bytes, args);
-    Expect(kind, integer);
-  }
-  void Emit(const Args& args, Kind kind, int64_t integer = 0) {
-    AppendCommand(&follow_->bytes, std::span<const std::string_view>(args));
-    Expect(kind, integer);
-  }
-  void Expect(Kind kind, int64_t integer) {
-    Expectation& expectation = follow_->expectations.emplace_back();
-    expectation.kind = kind;
-    expectation.integer = integer;
-  }
-  void Verbatim() {
-    follow_->bytes.append(request_.bytes());
-    Expect(Kind::kSame, 0);
-  }
+  void Emit(const Args& args, Kind kind, int64_t integer = 0) { EmitFollow(follow_, args, kind, integer); }
+  void Verbatim() { EmitVerbatim(accepted_, follow_); }
 
   int64_t SecondaryExpiry(GivenExpiry expiry) const {
     const WriteTimes& times = accepted_.times;
     return expiry.absolute ? expiry.ms : SaturatingAdd(times.read_ms + times.secondary_offset_ms, expiry.ms);
   }
   bool IsPast(GivenExpiry expiry) const {
-    return expiry.absolute ? expiry.ms <= accepted_.times.read_ms + accepted_.times.secondary_offset_ms : expiry.ms <= 0;
+    return expiry.absolute ? expiry.ms <= accepted_.times.read_ms + accepted_.times.secondary_offset_ms
+                           : expiry.ms <= 0;
   }
   void NoteExpiry(std::string_view name, GivenExpiry expiry);
   void NoteInherit(std::string_view from, std::string_view to, int to_db = -1);
 
   void Set();
   void SetExpiring(std::string_view value, std::optional<GivenExpiry> expiry);
+  void SetEx();
   void GetEx();
   void Expire();
   void Copy();
   void Restore();
-  void Pop();
-  void MultiPop(bool sorted_set);
-  void SetMove();
-  void SetPop();
-  void SortedSetAdd();
-  void SortedSetPop();
-  void RemoveMembers(std::string_view command, std::string_view name, const Args& members);
   void IncrByFloat();
   void CopyKeys();
   void Bitfield();
@@ -148,12 +129,14 @@ void Rewriter::NoteInherit(std::string_view from, std::string_view to, int to_db
 void Rewriter::Run() {
   const int64_t integer = IntegerReply(reply_).value_or(0);
   switch (row_.effect) {
-    case Effect::kNone: return;
+    case Effect::kNone:
+      return;
     case Effect::kVerbatim:
       Verbatim();
       if (row_.name == "rename") NoteInherit(arg(1), arg(2));
       return;
-    case Effect::kPfCount: return Verbatim();
+    case Effect::kPfCount:
+      return Verbatim();
     case Effect::kVerbatimIfPositive:
       if (integer <= 0) return;
       Verbatim();
@@ -162,56 +145,58 @@ void Rewriter::Run() {
     case Effect::kVerbatimIfNotNull:
       if (!IsNullReply(reply_)) Verbatim();
       return;
-    case Effect::kSet: return Set();
-    case Effect::kSetEx: {
-      const auto expiry = ReadExpiry(arg(2), false, row_.name == "setex");
-      if (expiry) return SetExpiring(arg(3), expiry);
-      follow_->unknown = true;
-      return;
-    }
+    case Effect::kSet:
+      return Set();
+    case Effect::kSetEx:
+      return SetEx();
     case Effect::kSetNx:
       if (integer == 1) Emit({"SET", key(), arg(2)}, Kind::kOk);
       return;
-    case Effect::kGetSet: return Emit({"SET", key(), arg(2)}, Kind::kOk);
+    case Effect::kGetSet:
+      return Emit({"SET", key(), arg(2)}, Kind::kOk);
     case Effect::kGetDel:
       if (!IsNullReply(reply_)) Emit({"DEL", key()}, Kind::kInteger, 1);
       return;
-    case Effect::kGetEx: return GetEx();
+    case Effect::kGetEx:
+      return GetEx();
     case Effect::kMsetNx: {
       if (integer != 1) return;
       Args args{"MSET"};
       for (size_t i = 1; i < argc(); ++i) args.push_back(arg(i));
       return Emit(args, Kind::kOk);
     }
-    case Effect::kIncrByFloat: return IncrByFloat();
-    case Effect::kBitfield: return Bitfield();
-    case Effect::kExpire: return Expire();
+    case Effect::kIncrByFloat:
+      return IncrByFloat();
+    case Effect::kBitfield:
+      return Bitfield();
+    case Effect::kExpire:
+      return Expire();
     case Effect::kRenameNx:
       if (integer != 1) return;
       Emit({"RENAME", arg(1), arg(2)}, Kind::kOk);
       return NoteInherit(arg(1), arg(2));
-    case Effect::kCopy: return Copy();
-    case Effect::kRestore: return Restore();
-    case Effect::kPop: return Pop();
-    case Effect::kMultiPop: return MultiPop(false);
-    case Effect::kSortedSetMultiPop: return MultiPop(true);
-    case Effect::kSetMove: return SetMove();
-    case Effect::kSetPop: return SetPop();
+    case Effect::kCopy:
+      return Copy();
+    case Effect::kRestore:
+      return Restore();
+    case Effect::kPop:
+    case Effect::kMultiPop:
+    case Effect::kSortedSetMultiPop:
+    case Effect::kSetMove:
+    case Effect::kSetPop:
     case Effect::kHashSetNx:
-      if (integer == 1) Emit({"HSET", key(), arg(2), arg(3)}, Kind::kInteger, 1);
-      return;
-    case Effect::kHashIncrByFloat: {
-      const Reply reply = ParseReply(reply_);
-      return Emit({"HSET", key(), arg(2), reply.text}, Kind::kNoError);
-    }
-    case Effect::kSortedSetAdd: return SortedSetAdd();
-    case Effect::kSortedSetPop: return SortedSetPop();
+    case Effect::kHashIncrByFloat:
+    case Effect::kSortedSetAdd:
+    case Effect::kSortedSetPop:
+      return RewriteCollection(accepted_, follow_);
     case Effect::kStreamAdd:
     case Effect::kStreamTrim:
     case Effect::kStreamReadGroup:
     case Effect::kStreamClaim:
-    case Effect::kStreamAutoClaim: return RewriteStream(accepted_, follow_);
-    case Effect::kCopyKeys: return CopyKeys();
+    case Effect::kStreamAutoClaim:
+      return RewriteStream(accepted_, follow_);
+    case Effect::kCopyKeys:
+      return CopyKeys();
   }
 }
 
@@ -220,10 +205,14 @@ void Rewriter::Set() {
   bool nx = false, xx = false, get = false, keep_ttl = false, misread = false;
   std::optional<GivenExpiry> expiry;
   for (size_t i = 3; i < argc(); ++i) {
-    if (EqualsIgnoreCase(arg(i), "NX")) nx = true;
-    else if (EqualsIgnoreCase(arg(i), "XX")) xx = true;
-    else if (EqualsIgnoreCase(arg(i), "GET")) get = true;
-    else if (EqualsIgnoreCase(arg(i), "KEEPTTL")) keep_ttl = true;
+    if (EqualsIgnoreCase(arg(i), "NX"))
+      nx = true;
+    else if (EqualsIgnoreCase(arg(i), "XX"))
+      xx = true;
+    else if (EqualsIgnoreCase(arg(i), "GET"))
+      get = true;
+    else if (EqualsIgnoreCase(arg(i), "KEEPTTL"))
+      keep_ttl = true;
     else if (IsExpiryOption(arg(i)) && i + 1 < argc()) {
       expiry = ReadExpiryOption(arg(i), arg(i + 1));
       misread = !expiry;  // the primary understood a number that we don't
@@ -249,6 +238,12 @@ void Rewriter::SetExpiring(std::string_view value, std::optional<GivenExpiry> ex
   NoteExpiry(key(), *expiry);  // also when it is past: by the primary's clock it may not be
   if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kNoError);
   Emit({"SET", key(), value, "PXAT", Text(SecondaryExpiry(*expiry))}, Kind::kOk);
+}
+
+void Rewriter::SetEx() {
+  const auto expiry = ReadExpiry(arg(2), false, row_.name == "setex");
+  if (expiry) return SetExpiring(arg(3), expiry);
+  follow_->unknown = true;
 }
 
 void Rewriter::GetEx() {
@@ -296,8 +291,10 @@ void Rewriter::Restore() {
   bool absolute = false;
   Args rest;
   for (size_t i = 4; i < argc(); ++i) {
-    if (EqualsIgnoreCase(arg(i), "ABSTTL")) absolute = true;
-    else if (!EqualsIgnoreCase(arg(i), "REPLACE")) rest.push_back(arg(i));
+    if (EqualsIgnoreCase(arg(i), "ABSTTL"))
+      absolute = true;
+    else if (!EqualsIgnoreCase(arg(i), "REPLACE"))
+      rest.push_back(arg(i));
   }
   const auto expiry = ReadExpiry(arg(2), absolute, false);
   if (!expiry) {
@@ -310,85 +307,6 @@ void Rewriter::Restore() {
   Args args{"RESTORE", key(), when, arg(3), "REPLACE", "ABSTTL"};
   args.insert(args.end(), rest.begin(), rest.end());
   Emit(args, Kind::kOk);
-}
-
-void Rewriter::Pop() {
-  const Reply reply = ParseReply(reply_);
-  if (reply.is_null()) return;
-  if (!reply.is_aggregate()) return Emit({arg(0), key()}, Kind::kSame);
-  if (!reply.items.empty()) Emit({arg(0), key(), Text(static_cast<int64_t>(reply.items.size()))}, Kind::kSame);
-}
-
-// LMPOP, ZMPOP: [key, elements].
-void Rewriter::MultiPop(bool sorted_set) {
-  const Reply reply = ParseReply(reply_);
-  if (reply.is_null()) return;
-  if (reply.items.size() != 2 || reply.items[1].items.empty()) {
-    follow_->unknown = true;
-    return;
-  }
-  const Reply& elements = reply.items[1];
-  if (sorted_set) {
-    Args members;
-    for (const Reply& pair : elements.items) {
-      if (!pair.items.empty()) members.push_back(pair.items[0].text);
-    }
-    return RemoveMembers("ZREM", reply.items[0].text, members);
-  }
-  const size_t direction = 2 + FindKeys(row_, request_).size();  // the word after the keys
-  const bool right = direction < argc() && EqualsIgnoreCase(arg(direction), "RIGHT");
-  Emit({right ? "RPOP" : "LPOP", reply.items[0].text, Text(static_cast<int64_t>(elements.items.size()))}, Kind::kReply);
-  AppendReply(&follow_->expectations.back().text, elements);
-}
-
-void Rewriter::SetMove() {
-  if (IntegerReply(reply_) != 1 || arg(1) == arg(2)) return;
-  Emit({"SREM", arg(1), arg(3)}, Kind::kInteger, 1);
-  Emit({"SADD", arg(2), arg(3)}, Kind::kNoError);
-}
-
-void Rewriter::SetPop() {
-  const Reply reply = ParseReply(reply_);
-  Args members;
-  if (reply.is_text()) members.push_back(reply.text);
-  for (const Reply& item : reply.items) members.push_back(item.text);
-  RemoveMembers("SREM", key(), members);
-}
-
-void Rewriter::RemoveMembers(std::string_view command, std::string_view name, const Args& members) {
-  for (size_t from = 0; from < members.size(); from += kChunk) {
-    const size_t count = std::min(kChunk, members.size() - from);
-    Args args{command, name};
-    args.insert(args.end(), members.begin() + from, members.begin() + from + count);
-    Emit(args, Kind::kInteger, static_cast<int64_t>(count));
-  }
-}
-
-void Rewriter::SortedSetAdd() {
-  bool incr = false;
-  for (size_t i = 2; i < argc(); ++i) {  // a member may be called as an option is, but a score comes before it
-    const std::string_view word = arg(i);
-    if (EqualsIgnoreCase(word, "INCR")) incr = true;
-    else if (!EqualsIgnoreCase(word, "NX") && !EqualsIgnoreCase(word, "XX") && !EqualsIgnoreCase(word, "GT") &&
-             !EqualsIgnoreCase(word, "LT") && !EqualsIgnoreCase(word, "CH")) break;
-  }
-  if (!incr) return Verbatim();
-  const Reply reply = ParseReply(reply_);
-  if (!reply.is_null()) Emit({"ZADD", key(), reply.text, arg(argc() - 1)}, Kind::kNoError);
-}
-
-// ZPOPMIN, ZPOPMAX: member and score, or pairs of them, flat in RESP2 and nested in RESP3.
-void Rewriter::SortedSetPop() {
-  const Reply reply = ParseReply(reply_);
-  Args members;
-  for (size_t i = 0; i < reply.items.size(); ++i) {
-    if (reply.items[i].is_aggregate()) {
-      if (!reply.items[i].items.empty()) members.push_back(reply.items[i].items[0].text);
-    } else if (i % 2 == 0) {
-      members.push_back(reply.items[i].text);
-    }
-  }
-  RemoveMembers("ZREM", key(), members);
 }
 
 // The old value that the secondary reveals must be the new one less the increment, or the two had drifted apart.
@@ -435,6 +353,22 @@ void Follow::Clear() {
   unknown = false;
 }
 
-void Rewrite(const Accepted& accepted, Follow* follow) { Rewriter(accepted, follow).Run(); }
+void EmitFollow(Follow* follow, const std::vector<std::string_view>& args, Kind kind, int64_t integer,
+                std::string text) {
+  AppendCommand(&follow->bytes, std::span<const std::string_view>(args));
+  Expectation& expectation = follow->expectations.emplace_back();
+  expectation.kind = kind;
+  expectation.integer = integer;
+  expectation.text = std::move(text);
+}
+
+void EmitVerbatim(const Accepted& accepted, Follow* follow) {
+  follow->bytes.append(accepted.request.bytes());
+  follow->expectations.emplace_back();
+}
+
+void Rewrite(const Accepted& accepted, Follow* follow) {
+  Rewriter(accepted, follow).Run();
+}
 
 }  // namespace crossfade

@@ -18,7 +18,7 @@ namespace crossfade {
 // What the secondary must answer to one command; anything else makes the keys dirty.
 struct Expectation {
   enum class Kind : uint8_t {
-    kSame,     // what the primary answered, by the row's comparison rule
+    kSame,  // what the primary answered, by the row's comparison rule
     kOk,
     kInteger,  // exactly `integer`
     kText,     // a string equal to `text`
@@ -44,7 +44,7 @@ struct ExpiryNote {
 };
 
 struct Follow {
-  std::string bytes;  // the commands for the secondary, ready to send
+  std::string bytes;                                 // the commands for the secondary, ready to send
   absl::InlinedVector<Expectation, 1> expectations;  // one per command
   std::vector<ExpiryNote> expiries;
   bool unknown = false;  // the effect can't be told from the reply: the keys are dirty
@@ -55,11 +55,11 @@ struct Follow {
 
 // The moments and clocks around one write. All in milliseconds; a server's clock is the proxy's plus its offset.
 struct WriteTimes {
-  int64_t sent_ms = 0;              // when the request left for the primary, by the proxy's wall clock
-  int64_t read_ms = 0;              // when its reply was read
+  int64_t sent_ms = 0;  // when the request left for the primary, by the proxy's wall clock
+  int64_t read_ms = 0;  // when its reply was read
   int64_t primary_offset_ms = 0;
   int64_t secondary_offset_ms = 0;
-  int64_t uncertainty_ms = 5;       // of the offsets, and of a server's own cached clock
+  int64_t uncertainty_ms = 5;  // of the offsets, and of a server's own cached clock
 };
 
 struct Accepted {
@@ -71,6 +71,12 @@ struct Accepted {
   // Does the primary create a consumer that reads or claims, also when there was nothing for it? Redis does since 7.2.
   bool eager_consumers = true;
 };
+
+// For the parts of Rewrite: appends one command for the secondary, and what it must answer.
+void EmitFollow(Follow* follow, const std::vector<std::string_view>& args, Expectation::Kind kind, int64_t integer = 0,
+                std::string text = {});
+// … the client's own bytes, to be answered as the primary did.
+void EmitVerbatim(const Accepted& accepted, Follow* follow);
 
 // Appends to *follow. REQUIRES: row.route is kWrite and the reply is no error.
 void Rewrite(const Accepted& accepted, Follow* follow);

@@ -12,15 +12,9 @@ namespace {
 using Kind = Expectation::Kind;
 using Args = std::vector<std::string_view>;
 
-void Emit(Follow* follow, const Args& args, Kind kind, int64_t integer = 0, std::string text = {}) {
-  AppendCommand(&follow->bytes, std::span<const std::string_view>(args));
-  Expectation& expectation = follow->expectations.emplace_back();
-  expectation.kind = kind;
-  expectation.integer = integer;
-  expectation.text = std::move(text);
+bool StartsWithDigit(std::string_view text) {
+  return !text.empty() && text[0] >= '0' && text[0] <= '9';
 }
-
-bool StartsWithDigit(std::string_view text) { return !text.empty() && text[0] >= '0' && text[0] <= '9'; }
 
 // The options of XADD (before the id) and XTRIM, as far as they matter here.
 struct StreamOptions {
@@ -60,7 +54,7 @@ void EmitTrim(const Accepted& accepted, Follow* follow) {
     follow->unknown = true;
     return;
   }
-  Emit(follow, {"XTRIM", accepted.request.arg(1), "MAXLEN", "=", std::to_string(*length)}, Kind::kNoError);
+  EmitFollow(follow, {"XTRIM", accepted.request.arg(1), "MAXLEN", "=", std::to_string(*length)}, Kind::kNoError);
 }
 
 void Add(const Accepted& accepted, Follow* follow) {
@@ -78,7 +72,7 @@ void Add(const Accepted& accepted, Follow* follow) {
   for (size_t i = options.first; i < options.last && !options.approximate; ++i) args.push_back(request.arg(i));
   args.push_back(id.text);
   for (size_t i = options.id + 1; i < request.argc(); ++i) args.push_back(request.arg(i));
-  Emit(follow, args, Kind::kText, 0, std::string(id.text));
+  EmitFollow(follow, args, Kind::kText, 0, std::string(id.text));
   if (options.approximate) EmitTrim(accepted, follow);
 }
 
@@ -93,7 +87,8 @@ void Trim(const Accepted& accepted, Follow* follow) {
 std::vector<std::pair<std::string_view, const Reply*>> StreamsOf(const Reply& reply) {
   std::vector<std::pair<std::string_view, const Reply*>> streams;
   if (reply.type == ReplyType::kMap) {
-    for (size_t i = 0; i + 1 < reply.items.size(); i += 2) streams.emplace_back(reply.items[i].text, &reply.items[i + 1]);
+    for (size_t i = 0; i + 1 < reply.items.size(); i += 2)
+      streams.emplace_back(reply.items[i].text, &reply.items[i + 1]);
     return streams;
   }
   for (const Reply& pair : reply.items) {
@@ -124,7 +119,7 @@ void ReadGroup(const Accepted& accepted, Follow* follow) {
     if (!delivered || !fresh) {
       // History raises only delivery counts, which servers don't replicate either; the consumer may be new.
       if (fresh && !accepted.eager_consumers) continue;
-      Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(key), group, consumer}, Kind::kNoError);
+      EmitFollow(follow, {"XGROUP", "CREATECONSUMER", request.arg(key), group, consumer}, Kind::kNoError);
       continue;
     }
     Args args{"XREADGROUP", "GROUP", group, consumer, "COUNT"};
@@ -135,16 +130,18 @@ void ReadGroup(const Accepted& accepted, Follow* follow) {
     std::string expected = "*1\r\n*2\r\n";
     AppendBulk(&expected, found->first);
     AppendReply(&expected, *found->second);
-    Emit(follow, args, Kind::kReply, 0, std::move(expected));
+    EmitFollow(follow, args, Kind::kReply, 0, std::move(expected));
   }
 }
 
-std::string IdOf(const Reply& item) { return std::string(item.is_aggregate() && !item.items.empty() ? item.items[0].text : item.text); }
+std::string IdOf(const Reply& item) {
+  return std::string(item.is_aggregate() && !item.items.empty() ? item.items[0].text : item.text);
+}
 
 // The consumer of an XCLAIM or XAUTOCLAIM.
 void CreateConsumer(const Accepted& accepted, Follow* follow) {
   const RequestView request = accepted.request;
-  Emit(follow, {"XGROUP", "CREATECONSUMER", request.arg(1), request.arg(2), request.arg(3)}, Kind::kNoError);
+  EmitFollow(follow, {"XGROUP", "CREATECONSUMER", request.arg(1), request.arg(2), request.arg(3)}, Kind::kNoError);
 }
 
 // "5" and "5-0" are the same id.
@@ -173,7 +170,7 @@ void Claim(const Accepted& accepted, Follow* follow) {
     Args args{"XCLAIM", request.arg(1), request.arg(2), request.arg(3), "0"};
     args.insert(args.end(), claimed.begin(), claimed.end());
     for (size_t i = options; i < request.argc(); ++i) args.push_back(request.arg(i));
-    Emit(follow, args, Kind::kSame);
+    EmitFollow(follow, args, Kind::kSame);
   }
   if (!others.empty()) {
     Args args{"XCLAIM", request.arg(1), request.arg(2), request.arg(3), kNeverIdleSoLong};
@@ -182,7 +179,7 @@ void Claim(const Accepted& accepted, Follow* follow) {
       if (EqualsIgnoreCase(request.arg(i), "LASTID")) args.insert(args.end(), {"LASTID", request.arg(i + 1)});
     }
     args.push_back("JUSTID");
-    Emit(follow, args, Kind::kReply, 0, "*0\r\n");
+    EmitFollow(follow, args, Kind::kReply, 0, "*0\r\n");
   }
   if (claimed.empty() && accepted.eager_consumers) CreateConsumer(accepted, follow);
 }
@@ -210,12 +207,12 @@ void AutoClaim(const Accepted& accepted, Follow* follow) {
     }
     std::string expected;
     AppendReply(&expected, reply.items[1]);
-    Emit(follow, args, Kind::kReply, 0, std::move(expected));
+    EmitFollow(follow, args, Kind::kReply, 0, std::move(expected));
   }
   if (!deleted.empty()) {
     Args args{"XACK", request.arg(1), request.arg(2)};
     for (const std::string& id : deleted) args.push_back(id);
-    Emit(follow, args, Kind::kNoError);
+    EmitFollow(follow, args, Kind::kNoError);
   }
   if (claimed.empty() && deleted.empty() && accepted.eager_consumers) CreateConsumer(accepted, follow);
 }
@@ -253,12 +250,18 @@ bool TrimsApproximately(const CommandRow& row, RequestView request) {
 
 void RewriteStream(const Accepted& accepted, Follow* follow) {
   switch (accepted.row.effect) {
-    case Effect::kStreamAdd: return Add(accepted, follow);
-    case Effect::kStreamTrim: return Trim(accepted, follow);
-    case Effect::kStreamReadGroup: return ReadGroup(accepted, follow);
-    case Effect::kStreamClaim: return Claim(accepted, follow);
-    case Effect::kStreamAutoClaim: return AutoClaim(accepted, follow);
-    default: return;
+    case Effect::kStreamAdd:
+      return Add(accepted, follow);
+    case Effect::kStreamTrim:
+      return Trim(accepted, follow);
+    case Effect::kStreamReadGroup:
+      return ReadGroup(accepted, follow);
+    case Effect::kStreamClaim:
+      return Claim(accepted, follow);
+    case Effect::kStreamAutoClaim:
+      return AutoClaim(accepted, follow);
+    default:
+      return;
   }
 }
 

@@ -36,9 +36,9 @@ constexpr char kHelloNeedsAuth[] =
 }  // namespace
 
 std::string Session::Describe() const {
-  return fmt::format("id={} addr={} name={} db={} multi={} user={} lib-name={} lib-ver={} resp={}", id_, address_, name_,
-                     db_, in_transaction_ ? static_cast<int>(queued_.size()) : -1, user_, library_name_, library_version_,
-                     protocol_);
+  return fmt::format("id={} addr={} name={} db={} multi={} user={} lib-name={} lib-ver={} resp={}", id_, address_,
+                     name_, db_, in_transaction_ ? static_cast<int>(queued_.size()) : -1, user_, library_name_,
+                     library_version_, protocol_);
 }
 
 bool Session::Answer(const CommandRow& row, RequestView request, std::string* reply) {
@@ -118,7 +118,8 @@ void Session::Auth(RequestView request, std::string* reply) {
   }
   const bool with_user = request.argc() == 3;
   const std::string_view user = with_user ? request.arg(1) : "default";
-  if (!IsFreeDefault(user) && !CheckPassword(user, request.arg(with_user ? 2 : 1))) return AppendError(reply, kWrongPass);
+  if (!IsFreeDefault(user) && !CheckPassword(user, request.arg(with_user ? 2 : 1)))
+    return AppendError(reply, kWrongPass);
   AppendSimple(reply, "OK");
 }
 

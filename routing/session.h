@@ -18,7 +18,7 @@ struct ServiceFacts {
   std::vector<std::pair<std::string, std::string>> credentials;  // accepted user and password pairs; "" = default user
   bool auth_required = false;
   int databases = 16;
-  bool resp3 = true;           // does every store that may answer know HELLO 3?
+  bool resp3 = true;              // does every store that may answer know HELLO 3?
   std::string product = "redis";  // the primary's, for HELLO
   std::string version = "7.0.0";
 };

@@ -323,22 +323,23 @@ constexpr char kStatus[] = R"({"version": "0.1.0", "epoch": 3, "primary": "old",
   "attention": ["primary came back empty"], "flips": [{"to": "new", "pause_ms": 2}, {"to": "old", "pause_ms": 1.5}]})";
 
 TEST(RenderStatusTest, Whole) {
-  EXPECT_EQ(RenderStatus(nlohmann::json::parse(kStatus)),
-            "crossfade 0.1.0, epoch 3\n\n"
-            "ATTENTION  primary came back empty\n"
-            "primary    old, acknowledged by primary\n"
-            "secondary  new, follow, NOT SYNCED\n"
-            "routing    25 % of keys read from new, 100 % of reads compared\n"
-            "lag        12 slots, 4.5 KiB, 1.2 ms\n"
-            "dirty      1,234 keys, and everything else is taken to be dirty\n"
-            "writes     1,234,567 in all, 1,234,555 followed, 0 left to repair, 1 diverged, 0 refused by the secondary\n"
-            "reads      10 by old, 5 by new, 3 compared, 0 mismatched, 0 fallen back\n"
-            "clients    20 connected\n"
-            "backfill   idle\n"
-            "flips      2, the last to old (paused 1.5 ms)\n\n"
-            "backend    state       product     version     p50       p99\n"
-            "old        up          redis       7.0.15      120 µs    3.4 ms\n"
-            "new        down        -           -           -         -         connection refused\n");
+  EXPECT_EQ(
+      RenderStatus(nlohmann::json::parse(kStatus)),
+      "crossfade 0.1.0, epoch 3\n\n"
+      "ATTENTION  primary came back empty\n"
+      "primary    old, acknowledged by primary\n"
+      "secondary  new, follow, NOT SYNCED\n"
+      "routing    25 % of keys read from new, 100 % of reads compared\n"
+      "lag        12 slots, 4.5 KiB, 1.2 ms\n"
+      "dirty      1,234 keys, and everything else is taken to be dirty\n"
+      "writes     1,234,567 in all, 1,234,555 followed, 0 left to repair, 1 diverged, 0 refused by the secondary\n"
+      "reads      10 by old, 5 by new, 3 compared, 0 mismatched, 0 fallen back\n"
+      "clients    20 connected\n"
+      "backfill   idle\n"
+      "flips      2, the last to old (paused 1.5 ms)\n\n"
+      "backend    state       product     version     p50       p99\n"
+      "old        up          redis       7.0.15      120 µs    3.4 ms\n"
+      "new        down        -           -           -         -         connection refused\n");
 }
 
 // Whatever is missing, or of another type, is survived.

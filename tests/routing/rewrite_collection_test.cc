@@ -13,7 +13,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-std::string Score(std::string_view number) { return "," + std::string(number) + "\r\n"; }
+std::string Score(std::string_view number) {
+  return "," + std::string(number) + "\r\n";
+}
 
 // A set or an array of the members m0, m1, …
 std::string Members(char type, size_t count) {
@@ -125,8 +127,9 @@ TEST(RewriteSortedSet, PopInEveryShape) {
   EXPECT_THAT(Emitted("ZPOPMIN k", Bulks({"a", "1"})), ElementsAre("ZREM k a => 1"));
   EXPECT_THAT(Emitted("ZPOPMAX k 2", Bulks({"a", "1", "b", "2"})), ElementsAre("ZREM k a b => 2"));
   EXPECT_THAT(Emitted("ZPOPMIN k", List('*', {Bulk("a"), Score("1")})), ElementsAre("ZREM k a => 1"));
-  EXPECT_THAT(Emitted("ZPOPMIN k 2", List('*', {List('*', {Bulk("a"), Score("1")}), List('*', {Bulk("b"), Score("2")})})),
-              ElementsAre("ZREM k a b => 2"));
+  EXPECT_THAT(
+      Emitted("ZPOPMIN k 2", List('*', {List('*', {Bulk("a"), Score("1")}), List('*', {Bulk("b"), Score("2")})})),
+      ElementsAre("ZREM k a b => 2"));
   EXPECT_THAT(Emitted("ZPOPMIN k", "*0\r\n"), IsEmpty());
   EXPECT_THAT(Emitted("ZPOPMIN k 0", "*0\r\n"), IsEmpty());
 }

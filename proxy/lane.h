@@ -133,7 +133,7 @@ class Lane : private Link::Owner {
   void CheckDeadlines();
   int64_t WallOf(int64_t us) const { return (us + wall_minus_clock_us_) / 1000; }
   WriteTimes TimesOf(const Slot& slot) const;
-  bool EagerConsumers() const { return primary().info().eager_consumers; }
+  Accepted AcceptedWrite(const CommandRow& row, RequestView request, std::string_view reply, const Slot& slot) const;
 
   // lane_submit.cc
   bool SecondaryCanFollow(int db) const;

@@ -90,8 +90,7 @@ void Lane::WriteAccepted(Slot* slot) {
     slot->follow.bytes = slot->request.view().bytes();
     slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
   } else {
-    Rewrite({*slot->row, slot->request.view(), slot->primary_reply, slot->companions, TimesOf(*slot), EagerConsumers()},
-            &slot->follow);
+    Rewrite(AcceptedWrite(*slot->row, slot->request.view(), slot->primary_reply, *slot), &slot->follow);
   }
   if (slot->follow.unknown) MarkDirty(*slot, DirtyCause::kEffectUnknown);
   const bool nothing = slot->follow.empty();
@@ -118,6 +117,12 @@ void Lane::WriteAccepted(Slot* slot) {
           : "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
 }
 
+Accepted Lane::AcceptedWrite(const CommandRow& row, RequestView request, std::string_view reply,
+                             const Slot& slot) const {
+  const ServerInfo& server = primary().info();
+  return {row, request, reply, slot.companions, TimesOf(slot), server.eager_consumers, server.field_expiry};
+}
+
 // EXEC's reply, element by element: each effect as if its command had come alone, inside one MULTI for the secondary.
 void Lane::RewriteTransaction(Slot* slot) {
   const Reply reply = ParseReply(slot->primary_reply);
@@ -133,8 +138,7 @@ void Lane::RewriteTransaction(Slot* slot) {
     AppendReply(&slot->element_replies.emplace_back(), reply.items[i]);
     const QueuedCommand& command = slot->transaction[i];
     if (reply.items[i].is_error() || command.row->route != Route::kWrite) continue;
-    Rewrite({*command.row, command.request.view(), slot->element_replies.back(), {}, TimesOf(*slot), EagerConsumers()},
-            &block);
+    Rewrite(AcceptedWrite(*command.row, command.request.view(), slot->element_replies.back(), *slot), &block);
     slot->element_of.resize(block.expectations.size(), static_cast<int>(i));
   }
   if (block.expectations.size() < 2) return;

@@ -44,7 +44,7 @@ void Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
   const Side wanted = choice.from_new ? Side::kNew : Side::kOld;
   slot->on_miss = choice.on_miss;
   const bool to_secondary = wanted == migration_->secondary() && !plan.primary_only && !plan.keys.empty();
-  const bool to_compare = choice.compare && plan.row->compare != CompareRule::kNever;
+  const bool to_compare = choice.compare && plan.comparable && plan.row->compare != CompareRule::kNever;
   const bool readable = (to_secondary || to_compare) && Readable(*slot);
   slot->shifted = to_secondary && readable;
   slot->compare = to_compare && readable;

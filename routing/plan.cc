@@ -60,6 +60,15 @@ std::string CheckRequest(const CommandRow* row, RequestView request, const Sessi
   return RefusalOf(*row, request, session);
 }
 
+// The patterns of SORT's BY and GET name keys that nobody can list: whether those are dirty can't be told.
+bool ReadsUnnamedKeys(const CommandRow& row, RequestView request) {
+  if (row.name != "sort" && row.name != "sort_ro") return false;
+  for (size_t i = 2; i < request.argc(); ++i) {
+    if (EqualsIgnoreCase(request.arg(i), "BY") || EqualsIgnoreCase(request.arg(i), "GET")) return true;
+  }
+  return false;
+}
+
 Plan::Act ActOf(const CommandRow& row, RequestView request) {
   switch (row.route) {
     case Route::kRead:
@@ -111,7 +120,8 @@ Plan MakePlan(RequestView request, Session* session, std::string* reply) {
     return plan;
   }
   plan.act = ActOf(row, request);
-  plan.primary_only = row.route == Route::kPrimaryRead;
+  plan.comparable = !ReadsUnnamedKeys(row, request);
+  plan.primary_only = row.route == Route::kPrimaryRead || !plan.comparable;
   plan.keys = FindKeys(row, request);
   return plan;
 }

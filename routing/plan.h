@@ -22,6 +22,7 @@ struct Plan {
   const CommandRow* row = nullptr;
   KeyIndices keys;
   bool primary_only = false;  // kRead: never shifted
+  bool comparable = true;     // kRead: false when it reads keys that its arguments don't name
 };
 
 // Decides; updates the session for commands that concern only it. For kAnswer and kAnswerClose the reply is appended to

@@ -70,6 +70,8 @@ struct Accepted {
   WriteTimes times;
   // Does the primary create a consumer that reads or claims, also when there was nothing for it? Redis does since 7.2.
   bool eager_consumers = true;
+  // May single fields of a hash expire there (Redis since 7.4, Valkey since 9)? A plain HSET would end that.
+  bool field_expiry = false;
 };
 
 // For the parts of Rewrite: appends one command for the secondary, and what it must answer.

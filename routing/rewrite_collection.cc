@@ -123,6 +123,7 @@ void RewriteCollection(const Accepted& accepted, Follow* follow) {
       if (IntegerReply(accepted.reply) != 1) return;
       return EmitFollow(follow, {"HSET", request.arg(1), request.arg(2), request.arg(3)}, Kind::kInteger, 1);
     case Effect::kHashIncrByFloat: {
+      if (accepted.field_expiry) return EmitVerbatim(accepted, follow);
       const Reply sum = ParseReply(accepted.reply);
       return EmitFollow(follow, {"HSET", request.arg(1), request.arg(2), sum.text}, Kind::kNoError);
     }

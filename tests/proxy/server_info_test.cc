@@ -68,5 +68,18 @@ TEST(ServerInfoTest, Clock) {
   EXPECT_FALSE(ReadClock("*1\r\n:1\r\n", 0, 0, &reading));
 }
 
+TEST(ServerInfoTest, WhetherFieldsMayExpire) {
+  const auto field_expiry = [](const char* text) {
+    ServerInfo info;
+    ParseInfo(text, 0, &info);
+    return info.field_expiry;
+  };
+  EXPECT_FALSE(field_expiry("redis_version:7.2.4\r\n"));
+  EXPECT_TRUE(field_expiry("redis_version:7.4.0\r\n"));
+  EXPECT_TRUE(field_expiry("redis_version:8.0.1\r\n"));
+  EXPECT_FALSE(field_expiry("redis_version:7.2.4\r\nvalkey_version:8.1.0\r\n"));
+  EXPECT_TRUE(field_expiry("redis_version:7.2.4\r\nvalkey_version:9.0.0\r\n"));
+}
+
 }  // namespace
 }  // namespace crossfade

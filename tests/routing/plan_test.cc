@@ -55,6 +55,15 @@ TEST_F(PlanTest, SortAndGeoradiusWriteOnlyWithStore) {
   EXPECT_EQ(Decide("GEORADIUS k 0 0 1 m STOREDIST d").act, Act::kWrite);
 }
 
+TEST_F(PlanTest, SortThatReadsUnnamedKeysStaysOnThePrimary) {
+  EXPECT_TRUE(Decide("SORT a LIMIT 0 5").comparable);
+  EXPECT_FALSE(Decide("SORT a LIMIT 0 5").primary_only);
+  for (const char* command : {"SORT a BY w_*", "SORT_RO a GET v_*", "SORT a LIMIT 0 5 by w_*"}) {
+    EXPECT_FALSE(Decide(command).comparable) << command;
+    EXPECT_TRUE(Decide(command).primary_only) << command;
+  }
+}
+
 TEST_F(PlanTest, RefusalsSayWhich) {
   EXPECT_THAT(Answered("WATCH k"), AllOf(StartsWith("-ERR 'watch' is refused: "), HasSubstr("MULTI")));
   EXPECT_THAT(Answered("config set a b"), StartsWith("-ERR 'config|set' is refused: "));

@@ -8,6 +8,7 @@
 #include "conf/config_loader.h"
 #include "fmt/format.h"
 #include "protocol/reply.h"
+#include "protocol/secret.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -35,14 +36,6 @@ HttpResponse FromStatus(const absl::Status& status) {
     default:
       return HttpError(500, message);
   }
-}
-
-// In a time that does not depend on where the two differ.
-bool TokensEqual(const std::string& a, const std::string& b) {
-  unsigned char difference = a.size() == b.size() ? 0 : 1;
-  for (size_t i = 0; i < a.size(); ++i)
-    difference |= static_cast<unsigned char>(a[i] ^ (b.empty() ? 1 : b[i % b.size()]));
-  return difference == 0;
 }
 
 // Reads the fields of a JSON object by name and type; remembers every mistake.
@@ -147,7 +140,7 @@ class AdminApi {
   bool Allowed(const HttpRequest& request) const {
     if (token_.empty()) return true;
     const auto found = request.headers.find("authorization");
-    return found != request.headers.end() && TokensEqual("Bearer " + token_, found->second);
+    return found != request.headers.end() && SecretsEqual(found->second, "Bearer " + token_);
   }
 
   // A page of another site can make a browser on this machine send requests here; it can't hide where it comes from.

@@ -38,10 +38,13 @@ absl::Status Keeper::Load() {
   identities_[1] = state.identities[1];
   spdlog::info("event=state_loaded directory={} primary={} epoch={} synced={} clean={}", file_->directory(),
                SideName(migration_.primary()), migration_.epoch, Name(migration_.synced), state.clean);
-  if (!state.clean && (migration_.synced == Synced::kYes || migration_.cold)) {
+  const bool relied_upon = migration_.synced == Synced::kYes || migration_.cold || !migration_.keep_secondary.empty();
+  if (!state.clean && relied_upon) {
     // What was in flight when the last run ended is unknown, and so are the keys that were dirty then.
     dirty_->MarkEverything(0);
-    Unsync("the last run did not end in an orderly way: everything is copied again");
+    Unsync(migration_.keep_secondary.empty()
+               ? "the last run did not end in an orderly way: everything is copied again"
+               : "the last run did not end in an orderly way: what was in flight may be missing on the secondary");
   } else if (state.everything_dirty) {
     dirty_->MarkEverything(0);
   }

@@ -33,7 +33,7 @@ std::string UnknownCommand(RequestView request, bool subcommand) {
 std::string RefusalOf(const CommandRow& row, RequestView request, const Session& session) {
   if (row.route == Route::kRefused) {
     // Clients look at the words in which a server says that it is no cluster.
-    if (row.name.starts_with("cluster")) return fmt::format("ERR {}", row.refusal);
+    if (row.refusal.starts_with("This instance")) return fmt::format("ERR {}", row.refusal);
     return fmt::format("ERR '{}' is refused: {}", row.name, row.refusal);
   }
   if ((row.name == "xread" || row.name == "xreadgroup") && ReadStreamReadOptions(request).block) {

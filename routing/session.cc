@@ -5,19 +5,11 @@
 #include "fmt/format.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
+#include "protocol/secret.h"
 
 namespace crossfade {
 
 namespace {
-
-// In a time that does not depend on where the two differ.
-bool SecretsEqual(std::string_view a, std::string_view b) {
-  unsigned char difference = a.size() == b.size() ? 0 : 1;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference |= static_cast<unsigned char>(a[i] ^ (b.empty() ? 1 : b[i % b.size()]));
-  }
-  return difference == 0;
-}
 
 // What CLIENT SETNAME accepts: printable, no spaces (networking.c, validateClientName).
 bool IsPlainWord(std::string_view text) {
@@ -100,7 +92,7 @@ bool Session::CheckPassword(std::string_view user, std::string_view password) {
   bool matches = false;
   for (const auto& [known_user, known_password] : facts_->credentials) {
     const std::string_view name = known_user.empty() ? "default" : std::string_view(known_user);
-    matches = (SecretsEqual(name, user) & SecretsEqual(known_password, password)) | matches;
+    matches = (SecretsEqual(user, name) & SecretsEqual(password, known_password)) | matches;
   }
   if (matches) {
     authenticated_ = true;

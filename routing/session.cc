@@ -92,7 +92,10 @@ bool Session::CheckPassword(std::string_view user, std::string_view password) {
   bool matches = false;
   for (const auto& [known_user, known_password] : facts_->credentials) {
     const std::string_view name = known_user.empty() ? "default" : std::string_view(known_user);
-    matches = (SecretsEqual(user, name) & SecretsEqual(password, known_password)) | matches;
+    // Both are always compared: how long it takes must not tell which of the two was right.
+    const bool user_right = SecretsEqual(user, name);
+    const bool password_right = SecretsEqual(password, known_password);
+    matches = matches || (user_right && password_right);
   }
   if (matches) {
     authenticated_ = true;

@@ -13,6 +13,9 @@ enum class SecondaryMode : uint8_t { kFollow, kJournal, kOff };
 enum class AckMode : uint8_t { kPrimary, kBoth };
 enum class SplitMode : uint8_t { kKey, kRandom };
 enum class OnMiss : uint8_t { kNil, kPrimary };
+// How a script's or a function's effect reaches the secondary: by running it there too, by copying its keys, or by
+// running it there unless its body is known not to be repeatable (COMMANDS.md, C4).
+enum class ScriptMode : uint8_t { kAuto, kVerbatim, kCopy };
 
 inline constexpr Side OtherSide(Side side) {
   return side == Side::kOld ? Side::kNew : Side::kOld;
@@ -69,6 +72,24 @@ struct RepairConfig {
   int64_t keys_per_second = 2000;
 };
 
+// A script by its SHA1 (40 hex digits) or a function by its name.
+struct ScriptRule {
+  std::string name;
+  ScriptMode mode = ScriptMode::kAuto;
+};
+
+struct ScriptsConfig {
+  ScriptMode mode = ScriptMode::kAuto;
+  std::vector<ScriptRule> rules;
+};
+
+// Keys touched by what can't be proved to repeat equally are compared again once they have been quiet.
+struct SettleConfig {
+  double share = 0.1;              // percent of all other writes whose keys are compared again too
+  int64_t quiet_ms = 1000;         // how long a key must not have been written before it is compared
+  int64_t keys_per_second = 1000;  // compared
+};
+
 struct BackfillConfig {
   int64_t keys_per_second = 20'000;
 };
@@ -81,6 +102,10 @@ struct LimitsConfig {
   int64_t client_output_bytes = 1 << 20;     // beyond: the client's next commands are not read until it has read
   int64_t client_pipeline = 256;             // commands in flight of one client; beyond: not read until answered
   int64_t expiring_keys = 1'000'000;         // keys whose moment of expiry is watched; beyond: not watched, counted
+  int64_t settle_keys = 100'000;             // keys that wait to be compared again; beyond: left out, counted
+  int64_t settle_value_bytes = 1 << 20;      // larger values are not compared again, counted
+  int64_t script_bytes = 16 << 20;           // script bodies remembered; beyond: the least recently used go
+  int64_t private_connections = 10'000;      // to each store, for WATCH, SUBSCRIBE, MONITOR …; beyond: an error
   int64_t mismatches = 1000;                 // confirmed mismatches kept for inspection; the oldest goes
 };
 
@@ -104,11 +129,14 @@ struct MismatchConfig {
 
 struct Config {
   Address listen{"127.0.0.1", 6400};
+  bool admin_commands = false;  // may applications run CONFIG SET, DEBUG, SHUTDOWN … on the primary?
   BackendConfig backends[2];  // by Side
   RoutingConfig routing;
   std::vector<RuleConfig> rules;
   RepairConfig repair;
   BackfillConfig backfill;
+  ScriptsConfig scripts;
+  SettleConfig settle;
   LimitsConfig limits;
   TimeoutsConfig timeouts;
   MismatchConfig mismatches;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "fmt/format.h"
 #include "protocol/check.h"
+#include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 
 namespace crossfade {
@@ -29,7 +31,8 @@ Client::~Client() = default;
 bool Client::MayTake() const {
   // As many as the limit allows, fewer if their answers are large: these must be held if the client doesn't read.
   const size_t room = std::max<size_t>(1, kInFlightBytes / reply_bytes_);
-  return !owner_->Holding() && replies_.size() < std::min(room, static_cast<size_t>(limits_->client_pipeline)) &&
+  return !owner_->Holding() && !alone_ &&
+         replies_.size() < std::min(room, static_cast<size_t>(limits_->client_pipeline)) &&
          stream_->unsent_bytes() < static_cast<size_t>(limits_->client_output_bytes);
 }
 
@@ -45,7 +48,7 @@ void Client::Process(std::string_view fresh) {
   std::string_view unread = input_.Join(fresh);
   while (!unread.empty() && !closing_ && !close_after_replies_) {
     if (!MayTake()) {
-      Pause();
+      Pause(unread.size());
       break;
     }
     RequestView request;
@@ -54,7 +57,7 @@ void Client::Process(std::string_view fresh) {
     if (result == ParseResult::kNeedMore) break;
     if (result == ParseResult::kError) {
       const uint64_t sequence = replies_.end();
-      replies_.Push().answered = false;
+      replies_.Push() = PendingReply();
       scratch_.clear();
       AppendError(&scratch_, parser_.error());
       close_after_replies_ = true;
@@ -62,20 +65,45 @@ void Client::Process(std::string_view fresh) {
       Answer(sequence, scratch_);
       return;
     }
+    if (request.argc() > 0) {
+      const CommandRow* row = FindRow(request, session_);
+      const bool alone = RunsAlone(row, request, session_);
+      // Its turn comes later: it stays in the input, and is looked at again.
+      if ((alone && !replies_.empty()) || owner_->MustWait(this, row, request)) {
+        Pause(unread.size());
+        break;
+      }
+      alone_ = alone;
+      Handle(row, request);
+    }
     unread.remove_prefix(consumed);
-    if (request.argc() > 0) Handle(request);
   }
   input_.Keep(unread, parser_.wanted_bytes());
 }
 
-void Client::Handle(RequestView request) {
+void Client::Handle(const CommandRow* row, RequestView request) {
   if (IsHttp(request)) return CloseAfterReplies();
   const ReplyTo to{id(), replies_.end()};
   PendingReply& pending = replies_.Push();
   pending.answered = false;
   pending.bytes.clear();
+  pending.finish = PendingReply::Finish::kNothing;
   scratch_.clear();
-  const Plan plan = MakePlan(request, &session_, &scratch_);
+  const bool watched = session_.watching();
+  const bool fed = session_.subscriptions().any() || session_.subscriptions().monitor;
+  const bool exec_concerns_session = session_.in_transaction() && session_.exec_concerns_session();
+  const Plan plan = MakePlan(row, request, &session_, &scratch_);
+  pending.mute = session_.TakeMute();
+  if (watched && !session_.watching()) owner_->OnUnwatched(this);
+  if (fed && !session_.subscriptions().any() && !session_.subscriptions().monitor) owner_->OnUnsubscribed(this);
+  if (plan.act == Plan::Act::kTransaction && exec_concerns_session) pending.finish = PendingReply::Finish::kExec;
+  if (plan.act == Plan::Act::kRead && row->name == "info" && WantsOurSection(request)) {
+    pending.finish = PendingReply::Finish::kInfo;
+  }
+  ActOn(plan, request, to);
+}
+
+void Client::ActOn(const Plan& plan, RequestView request, ReplyTo to) {
   switch (plan.act) {
     case Plan::Act::kAnswerClose:
       close_after_replies_ = true;
@@ -83,25 +111,67 @@ void Client::Handle(RequestView request) {
       [[fallthrough]];
     case Plan::Act::kAnswer:
       return Answer(to.sequence, scratch_);
-    case Plan::Act::kRead:
-    case Plan::Act::kWrite:
-    case Plan::Act::kBoth:
-    case Plan::Act::kTransaction:
+    default:
       return owner_->OnRequest(this, plan, request, to);
   }
 }
 
+// Redis 7.0's own INFO has more sections than its default; ours is among the default ones.
+bool Client::WantsOurSection(RequestView request) {
+  for (size_t i = 1; i < request.argc(); ++i) {
+    for (std::string_view section : {"default", "all", "everything", "crossfade"}) {
+      if (EqualsIgnoreCase(request.arg(i), section)) return true;
+    }
+  }
+  return request.argc() == 1;
+}
+
+std::string Client::Finished(PendingReply::Finish finish, std::string_view reply) {
+  if (finish == PendingReply::Finish::kExec) return session_.FinishExec(reply);
+  const Reply info = ParseReply(reply);
+  if (!info.is_text()) return std::string(reply);
+  const std::string text = std::string(info.text) + (info.text.empty() ? "" : "\r\n") + owner_->InfoSection();
+  std::string out;
+  if (reply[0] == '=') {
+    return fmt::format("={}\r\ntxt:{}\r\n", text.size() + 4, text);
+  }
+  AppendBulk(&out, text);
+  return out;
+}
+
 void Client::Answer(uint64_t sequence, std::string_view reply) {
   if (closing_ || !replies_.Contains(sequence) || replies_[sequence].answered) return;
+  PendingReply& pending = replies_[sequence];
+  std::string finished;
+  if (pending.finish != PendingReply::Finish::kNothing) {
+    finished = Finished(pending.finish, reply);
+    reply = finished;
+  }
+  if (pending.mute) reply = {};
   NoteReplySize(reply.size());
   if (sequence != replies_.begin()) {
-    replies_[sequence].answered = true;
-    replies_[sequence].bytes = reply;
+    pending.answered = true;
+    pending.bytes = reply;
     return;
   }
   stream_->Write(reply);
   replies_.Pop();
   FlushAnswered();
+}
+
+void Client::Push(std::string_view frame) {
+  if (closing_) return;
+  stream_->Write(frame);
+  if (stream_->unsent_bytes() > kUnreadPushBytes) CloseAfterReplies();
+}
+
+ConnectionFigures Client::Figures(int64_t now_ms) const {
+  ConnectionFigures figures;
+  figures.age_s = (now_ms - created_ms_) / 1000;
+  figures.idle_s = (now_ms - last_request_ms_) / 1000;
+  figures.input_bytes = input_.size();
+  figures.output_bytes = stream_->unsent_bytes();
+  return figures;
 }
 
 void Client::FlushAnswered() {
@@ -111,6 +181,7 @@ void Client::FlushAnswered() {
     if (front.bytes.capacity() > kKeptReplyBytes) std::string().swap(front.bytes);
     replies_.Pop();
   }
+  if (replies_.empty()) alone_ = false;
   if (replies_.empty() && close_after_replies_) return CloseAfterReplies();
   if (paused_ && MayTake()) owner_->OnPaused(this);
 }
@@ -128,9 +199,10 @@ void Client::Refuse(std::string_view error) {
   CloseAfterReplies();
 }
 
-void Client::Pause() {
+void Client::Pause(size_t unread_bytes) {
   paused_ = true;
-  stream_->SetReading(false);
+  // A client that blocks is still read from, within limits: whether it has gone shows in no other way.
+  if (!alone_ || unread_bytes > kReadAheadBytes) stream_->SetReading(false);
   // Held by a flip: nobody else knows that we wait. Otherwise an answer or OnDrained finds us.
   if (owner_->Holding()) owner_->OnPaused(this);
 }

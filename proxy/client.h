@@ -30,6 +30,13 @@ class Client : private Stream::Listener {
     virtual void OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) = 0;
     // May this client's next request be taken, or are requests held (a flip is draining)?
     virtual bool Holding() const = 0;
+    // Must this request wait for others (a key's gate, CLIENT PAUSE)? Then Resume is called once it may be tried again.
+    virtual bool MustWait(Client* client, const CommandRow* row, RequestView request) = 0;
+    // The session no longer watches, or no longer receives what it subscribed to (RESET).
+    virtual void OnUnwatched(Client* client) = 0;
+    virtual void OnUnsubscribed(Client* client) = 0;
+    // The lines that INFO has beyond the server's.
+    virtual std::string InfoSection() const = 0;
     // It has requests waiting that it could not take: call Resume soon, outside of this call.
     virtual void OnPaused(Client* client) = 0;
     // The connection is over. The client may be destroyed soon, outside of this call.
@@ -43,9 +50,12 @@ class Client : private Stream::Listener {
 
   uint64_t id() const { return session_.id(); }
   Session& session() { return session_; }
+  const Session& session() const { return session_; }
 
   // The answer to request number `sequence`; ignored when that has been answered already.
   void Answer(uint64_t sequence, std::string_view reply);
+  // What a store sends unasked, in the client's protocol. A client that doesn't read it is disconnected.
+  void Push(std::string_view frame);
   // What has been answered in order still leaves; then the connection closes.
   void CloseAfterReplies();
   // One error, and the end.
@@ -54,12 +64,20 @@ class Client : private Stream::Listener {
   void Resume();
 
   bool closing() const { return closing_; }
+  bool paused() const { return paused_; }
+  // For CLIENT LIST. Times by the same clock as `now_ms`.
+  ConnectionFigures Figures(int64_t now_ms) const;
+  void set_created_ms(int64_t ms) { created_ms_ = last_request_ms_ = ms; }
+  void set_last_request_ms(int64_t ms) { last_request_ms_ = ms; }
   int64_t closing_since_ms() const { return closing_since_ms_; }
   void set_closing_since_ms(int64_t ms) { closing_since_ms_ = ms; }
 
  private:
   struct PendingReply {
+    enum class Finish : uint8_t { kNothing, kInfo, kExec };  // what is done to the reply before the client sees it
     bool answered = false;
+    bool mute = false;  // CLIENT REPLY: it stays here
+    Finish finish = Finish::kNothing;
     std::string bytes;  // while earlier ones are missing
   };
 
@@ -69,12 +87,18 @@ class Client : private Stream::Listener {
 
   static constexpr size_t kInFlightBytes = 4 << 20;      // of replies that may be on their way to one client
   static constexpr size_t kFirstReplyBytes = 256 << 10;  // how large they are taken to be at first
+  // What a client may send ahead while a command of it blocks, and is read only to notice that it has gone.
+  static constexpr size_t kReadAheadBytes = 1 << 20;
+  static constexpr size_t kUnreadPushBytes = 32 << 20;  // as servers' client-output-buffer-limit for pubsub
 
   bool MayTake() const;
   void NoteReplySize(size_t bytes);
   void Process(std::string_view fresh);
-  void Handle(RequestView request);
-  void Pause();
+  void Handle(const CommandRow* row, RequestView request);
+  static bool WantsOurSection(RequestView request);
+  void ActOn(const Plan& plan, RequestView request, ReplyTo to);
+  std::string Finished(PendingReply::Finish finish, std::string_view reply);
+  void Pause(size_t unread_bytes);
   void FlushAnswered();
 
   std::unique_ptr<Stream> stream_;
@@ -87,9 +111,11 @@ class Client : private Stream::Listener {
   size_t reply_bytes_ = kFirstReplyBytes;  // how large replies have been lately, the large ones remembered longer
   std::string scratch_;                    // a local answer
   bool paused_ = false;
+  bool alone_ = false;                // the request in flight is answered before the next is looked at
   bool close_after_replies_ = false;  // QUIT: everything asked before is answered first
   bool closing_ = false;
   int64_t closing_since_ms_ = 0;
+  int64_t created_ms_ = 0, last_request_ms_ = 0;
 };
 
 }  // namespace crossfade

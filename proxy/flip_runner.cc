@@ -58,7 +58,8 @@ std::string FlipRunner::WhyNever() const {
 }
 
 // What time and repair may mend.
-std::string FlipRunner::WhyNotYet() const {
+std::string FlipRunner::WhyNotYet() {
+  if (feeds_ != nullptr) feeds_->Prepare(request_.to);
   if (dirty_->everything()) return "everything is dirty until a sweep has copied it";
   if (dirty_->size() > 0) return fmt::format("{} keys are dirty", dirty_->size());
   if (lane_->shedding()) return "the secondary's queue has overflowed";
@@ -68,7 +69,10 @@ std::string FlipRunner::WhyNotYet() const {
     return fmt::format("{} commands were still in flight, {} of them for the secondary", lane_->slots_in_use(),
                        lane_->lag_slots());
   }
-  return {};
+  if (feeds_ == nullptr) return {};
+  if (std::string why = feeds_->WhyNotPrepared(); !why.empty() || state_ == State::kArming) return why;
+  feeds_->Fence();
+  return feeds_->fenced() ? "" : "messages to subscribers were still on their way";
 }
 
 void FlipRunner::Start(const FlipRequest& request, std::function<void(const FlipResult&)> done) {
@@ -138,6 +142,7 @@ void FlipRunner::Switch(bool forced, std::string lost) {
   }
   const absl::Status flipped = keeper_->Flip(request_.to, PausedMs(), forced, lane_->next_order());
   if (!flipped.ok()) return Finish({.pause_ms = PausedMs(), .reason = std::string(flipped.message())});
+  if (feeds_ != nullptr) feeds_->Switch();
   result.flipped = true;
   result.pause_ms = PausedMs();
   result.reason = std::move(lost);
@@ -147,6 +152,7 @@ void FlipRunner::Switch(bool forced, std::string lost) {
 
 void FlipRunner::Finish(FlipResult result) {
   timer_->Stop();
+  if (feeds_ != nullptr && !result.flipped) feeds_->Cancel();
   Move(State::kFollowing);
   repair_->set_urgent(false);
   if (held_us_ != 0) hold_(false);

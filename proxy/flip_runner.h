@@ -13,6 +13,7 @@
 #include <string>
 
 #include "conf/config.h"
+#include "proxy/feeds.h"
 #include "proxy/io.h"
 #include "proxy/keeper.h"
 #include "proxy/lane.h"
@@ -42,6 +43,9 @@ class FlipRunner {
   // All must outlive this object. `hold(true)` stops new requests, `hold(false)` lets them go on.
   FlipRunner(Io* io, Lane* lane, DirtySet* dirty, Keeper* keeper, Repair* repair, std::function<void(bool)> hold);
 
+  // Subscribers that move with the primary. Must outlive this object.
+  void set_feeds(Feeds* feeds) { feeds_ = feeds; }
+
   // `done` is called exactly once, maybe inside this call.
   void Start(const FlipRequest& request, std::function<void(const FlipResult&)> done);
   // The lane has become empty, or a second has passed.
@@ -57,7 +61,7 @@ class FlipRunner {
 
   void Move(State to);
   std::string WhyNever() const;
-  std::string WhyNotYet() const;
+  std::string WhyNotYet();
   void Force();
   void Switch(bool forced, std::string lost);
   void Finish(FlipResult result);
@@ -68,6 +72,7 @@ class FlipRunner {
   DirtySet* dirty_;
   Keeper* keeper_;
   Repair* repair_;
+  Feeds* feeds_ = nullptr;
   std::function<void(bool)> hold_;
   std::unique_ptr<Timer> timer_;
   State state_ = State::kFollowing;

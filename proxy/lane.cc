@@ -75,7 +75,14 @@ void Lane::ReleaseIfOver(Slot* slot) {
     slot->order = 0;
     pool_.Free(slot);
   }
+  if (pool_.in_use() == 0) swaps_.clear();
   if (drained()) owner_->OnDrained();
+}
+
+void Lane::set_logins(const Logins* logins) {
+  logins_ = logins;
+  old_.set_logins(logins);
+  new_.set_logins(logins);
 }
 
 void Lane::Answer(Slot* slot, std::string_view reply) {
@@ -100,47 +107,46 @@ std::string Lane::PrimaryUnreachable() const {
 
 // Calls back for each write of the slot: its own command, or those of its transaction.
 void Lane::ForEachWrite(const Slot& slot, const WriteVisitor& visit) const {
-  if (slot.kind == Slot::Kind::kWrite) return visit(*slot.row, slot.request.view(), slot.keys);
+  if (slot.kind == Slot::Kind::kWrite) return visit(*slot.row, slot.request.view(), slot.keys, slot.db);
   if (slot.kind != Slot::Kind::kTransaction) return;
   for (const QueuedCommand& command : slot.transaction) {
     if (command.row->route != Route::kWrite) continue;
-    visit(*command.row, command.request.view(), FindKeys(*command.row, command.request.view()));
+    visit(*command.row, command.request.view(), FindKeys(*command.row, command.request.view()), command.db);
   }
 }
 
 // Does this hold for any key that the slot writes, or reads for what it writes?
-bool Lane::AnyKey(const Slot& slot, const std::function<bool(std::string_view)>& holds) const {
+bool Lane::AnyKey(const Slot& slot, const std::function<bool(int, std::string_view)>& holds) const {
   bool any = false;
-  ForEachWrite(slot, [&](const CommandRow&, RequestView request, const KeyIndices& keys) {
-    for (uint32_t key : keys) any = any || holds(request.arg(key));
+  ForEachWrite(slot, [&](const CommandRow&, RequestView request, const KeyIndices& keys, int db) {
+    for (uint32_t key : keys) any = any || holds(db, request.arg(key));
   });
   return any;
 }
 
-// MOVE and COPY … DB write a key in another database, which is not among the keys of the request. -1 for others.
-int Lane::OtherDatabase(const CommandRow& row, RequestView request) {
-  int db = -1;
-  if (row.name == "move" && request.argc() > 2) db = static_cast<int>(ParseInt64(request.arg(2)).value_or(-1));
-  for (size_t i = 3; row.name == "copy" && i + 1 < request.argc(); ++i) {
-    if (EqualsIgnoreCase(request.arg(i), "DB")) db = static_cast<int>(ParseInt64(request.arg(i + 1)).value_or(-1));
+// What was written before a SWAPDB, and is found out about after it, may be in either database.
+void Lane::MarkKey(const Slot& slot, int db, std::string_view key, DirtyCause cause) {
+  dirty_->Mark(db, key, cause, slot.order);
+  for (const Swap& swap : swaps_) {
+    if (slot.order > swap.order || (db != swap.a && db != swap.b)) continue;
+    dirty_->Mark(db == swap.a ? swap.b : swap.a, key, cause, swap.order);
   }
-  return db;
 }
 
-void Lane::MarkKeys(const Slot& slot, const CommandRow& row, RequestView request, const KeyIndices& keys,
+void Lane::MarkKeys(const Slot& slot, const CommandRow& row, RequestView request, const KeyIndices& keys, int db,
                     DirtyCause cause) {
-  for (uint32_t key : keys) dirty_->Mark(slot.db, request.arg(key), cause, slot.order);
-  if (const int db = OtherDatabase(row, request); db >= 0) {
-    dirty_->Mark(db, request.arg(row.name == "move" ? 1 : 2), cause, slot.order);
-  }
+  for (uint32_t key : keys) MarkKey(slot, db, request.arg(key), cause);
+  if (BlockCopies::Key other; OtherDatabaseKey(row, request, &other)) MarkKey(slot, other.db, other.name, cause);
 }
 
 void Lane::MarkDirty(const Slot& slot, DirtyCause cause) {
   if (migration_->routing.secondary == SecondaryMode::kOff) return;  // nothing is claimed: not synced
-  ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys) {
+  ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
     if (row.route != Route::kWrite) return;
-    MarkKeys(slot, row, request, keys, cause);
-    if (keys.empty()) dirty_->MarkEverything(slot.order);  // FLUSHALL
+    MarkKeys(slot, row, request, keys, db, cause);
+    // FLUSHALL, SWAPDB. Of a script without declared keys nobody can say what it wrote: the status says so.
+    if (keys.empty() && row.effect != Effect::kScript) dirty_->MarkEverything(slot.order);
+    if (keys.empty() && row.effect == Effect::kScript) ++counters_->scripts_unnamed_failed;
   });
   owner_->OnDirty();
 }
@@ -151,21 +157,31 @@ void Lane::MarkDirty(const Slot& slot, DirtyCause cause) {
 void Lane::MarkContaminated(const Slot& slot) {
   const bool doubtful = migration_->synced != Synced::kYes || dirty_->everything();
   if (dirty_->clean() && !doubtful) return;
-  ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys) {
-    if (keys.size() < 2 && OtherDatabase(row, request) < 0) return;
-    const bool dirty = doubtful || std::any_of(keys.begin(), keys.end(), [&](uint32_t key) {
-                         return dirty_->Remembers(slot.db, request.arg(key));
-                       });
+  ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
+    BlockCopies::Key other;
+    if (keys.size() < 2 && row.effect != Effect::kScript && !OtherDatabaseKey(row, request, &other)) return;
+    const bool dirty = doubtful || std::any_of(keys.begin(), keys.end(),
+                                               [&](uint32_t key) { return dirty_->Remembers(db, request.arg(key)); });
     if (!dirty) return;
-    MarkKeys(slot, row, request, keys, DirtyCause::kDirtySource);
+    MarkKeys(slot, row, request, keys, db, DirtyCause::kDirtySource);
     owner_->OnDirty();
   });
+}
+
+// The secondary gets the SWAPDB in its turn; what is known of the two databases' keys follows it.
+void Lane::DatabasesSwapped(const Slot& slot, RequestView request) {
+  constexpr size_t kMaxSwaps = 16;
+  const auto a = ParseInt64(request.arg(1)), b = ParseInt64(request.arg(2));
+  if (!a || !b || *a == *b) return;
+  dirty_->SpreadOverDatabases(static_cast<int>(*a), static_cast<int>(*b), slot.order);
+  swaps_.push_back({slot.order, static_cast<int>(*a), static_cast<int>(*b)});
+  if (swaps_.size() > kMaxSwaps) dirty_->MarkEverything(slot.order);
 }
 
 WriteTimes Lane::TimesOf(const Slot& slot) const {
   WriteTimes times;
   times.sent_ms = WallOf(slot.sent_us);
-  times.read_ms = WallOf(primary().last_read_us());
+  times.read_ms = WallOf(slot.answered_us != 0 ? slot.answered_us : primary().last_read_us());
   times.primary_offset_ms = primary().clock().offset_ms;
   times.secondary_offset_ms = secondary().clock().offset_ms;
   times.uncertainty_ms = 3 + primary().clock().uncertainty_ms + secondary().clock().uncertainty_ms;

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "routing/companion.h"
 #include "routing/dirty_set.h"
 #include "routing/expiry_watch.h"
+#include "routing/key_gates.h"
 #include "routing/migration.h"
 #include "routing/plan.h"
 #include "routing/read_splitter.h"
@@ -59,6 +61,9 @@ class Lane : private Link::Owner {
     // Keys have become dirty, or the lane has become empty.
     virtual void OnDirty() = 0;
     virtual void OnDrained() = 0;
+    // The primary has accepted a write that has an effect. `slot` is valid during the call.
+    virtual void OnWritten(const Slot& slot) = 0;
+    virtual void OnLoginRefused(Side side, LoginId login) = 0;
   };
 
   // Everything must outlive the lane.
@@ -70,9 +75,39 @@ class Lane : private Link::Owner {
 
   // Takes a place for a client's command. `choice` says which side answers a read. REQUIRES: plan.act is kRead, kWrite
   // or kBoth. Answers an error at once when the primary can't be reached.
-  void Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice);
+  void Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice,
+              LoginId login = 0);
   // EXEC: the queued commands as one block.
-  void SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol);
+  void SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol, LoginId login = 0);
+
+  // EXEC on a connection of its own, under a gate. BeginElsewhere takes a place in no queue: it closes the gate, waits
+  // until nothing is in flight on the primary for those keys, and calls `start` with the bytes to send (MULTI, the
+  // commands, EXEC, and what is asked beside it). EndElsewhere hands in the replies, or why there are none, and opens
+  // the gate; the effects get their place behind everything accepted so far. The transaction is the caller's until
+  // then.
+  struct Elsewhere {
+    std::vector<QueuedCommand> commands;
+    ReplyTo to;
+    int db = 0;
+    int protocol = 2;
+    LoginId login = 0;
+    int64_t sent_us = 0;
+    KeyGates::Id gate = 0;
+    BlockCopies copies;
+    std::string bytes;
+    int replies = 0;  // that `bytes` will have; EXEC's is at exec_at
+    int exec_at = 0;
+  };
+  void BeginElsewhere(std::shared_ptr<Elsewhere> transaction, std::function<void(bool ready)> start);
+  // It was never sent.
+  void CancelElsewhere(Elsewhere* transaction);
+  void EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector<std::string>>& replies);
+
+  // Keys that are worked on outside of the lane: who wants them waits.
+  const KeyGates& gates() const { return gates_; }
+  // May `key` be copied, or compared on both sides, now?
+  bool Gated(std::string_view key) const { return !gates_.empty() && gates_.Blocks(key); }
+  void set_logins(const Logins* logins);
   // Copies one key from the primary to the secondary. `done(true)` once the secondary has it; the dirty set has been
   // told. REQUIRES: CanCopy().
   void SubmitCopy(const DirtySet::Key& key, std::function<void(bool copied)> done);
@@ -81,7 +116,7 @@ class Lane : private Link::Owner {
   // Both sides are up, the secondary keeps up, and following is on.
   bool CanCopy() const;
   // No slot is in flight on either side.
-  bool drained() const { return pool_.in_use() == 0; }
+  bool drained() const { return pool_.in_use() == 0 && gates_.empty(); }
   uint64_t next_order() const { return next_order_; }
 
   // A forced flip can't wait: everything in flight ends now as if both connections had broken.
@@ -117,17 +152,20 @@ class Lane : private Link::Owner {
   void OnLinkDown(Side side, const absl::Status& why) override;
   void OnLinkUnreachable(Side side, const absl::Status& why) override;
   void OnLinkReply(Side side, const Owed& owed, std::string_view reply) override;
+  void OnLoginRefused(Side side, LoginId login) override { owner_->OnLoginRefused(side, login); }
   std::vector<Slot*> TakeOwedSlots(Link* link);
   Slot* NewSlot(Slot::Kind kind, ReplyTo to, int db, int protocol);
   void ReleaseIfOver(Slot* slot);
   void Answer(Slot* slot, std::string_view reply);
   void AnswerError(ReplyTo to, const std::string& text);
   std::string PrimaryUnreachable() const;
-  using WriteVisitor = std::function<void(const CommandRow&, RequestView, const KeyIndices&)>;
+  using WriteVisitor = std::function<void(const CommandRow&, RequestView, const KeyIndices&, int db)>;
   void ForEachWrite(const Slot& slot, const WriteVisitor& visit) const;
-  bool AnyKey(const Slot& slot, const std::function<bool(std::string_view)>& holds) const;
-  static int OtherDatabase(const CommandRow& row, RequestView request);
-  void MarkKeys(const Slot& slot, const CommandRow& row, RequestView request, const KeyIndices& keys, DirtyCause cause);
+  bool AnyKey(const Slot& slot, const std::function<bool(int db, std::string_view)>& holds) const;
+  void MarkKey(const Slot& slot, int db, std::string_view key, DirtyCause cause);
+  void MarkKeys(const Slot& slot, const CommandRow& row, RequestView request, const KeyIndices& keys, int db,
+                DirtyCause cause);
+  void DatabasesSwapped(const Slot& slot, RequestView request);
   void MarkDirty(const Slot& slot, DirtyCause cause);
   void MarkContaminated(const Slot& slot);
   void CheckDeadlines();
@@ -141,6 +179,8 @@ class Lane : private Link::Owner {
   void SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice);
   void SendToPrimary(Slot* slot);
   void SendTransaction(Slot* slot);
+  bool CopiesItsKeys(const QueuedCommand& command) const;
+  bool LoginUsable(LoginId login, ReplyTo to);
   void ReserveFollow(Slot* slot);
   void NoteUnfollowed(Slot* slot, DirtyCause cause);
   void SetDeadline(Slot* slot, int64_t delay_ms);
@@ -150,6 +190,7 @@ class Lane : private Link::Owner {
   void PrimaryAnswered(Slot* slot);
   void PrimaryOver(Slot* slot);
   void ReadAnswered(Slot* slot);
+  void WriteRefused(Slot* slot);
   void WriteAccepted(Slot* slot);
   void RewriteTransaction(Slot* slot);
   void CopyAnswered(Slot* slot);
@@ -164,6 +205,9 @@ class Lane : private Link::Owner {
   void SendFollow(Slot* slot);
   void SkipFollow(Slot* slot);
   void OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply);
+  static bool CopyMet(const Expectation& expectation, std::string_view reply);
+  static bool ElementMet(const Slot& slot, size_t index, std::string_view reply);
+  void BothRefused(const Slot& slot);
   void CheckFollow(Slot* slot, std::string_view reply);
   void CheckBlock(Slot* slot, std::string_view reply);
   void SecondaryAnswered(Slot* slot);
@@ -195,8 +239,15 @@ class Lane : private Link::Owner {
   size_t copy_bytes_ = kFirstCopyBytes;  // how large copied keys have been lately, the large ones remembered longer
   size_t backlog_bytes_ = 0;             // of slots whose secondary half isn't over
   size_t lag_slots_ = 0;
-  size_t unfollowed_ = 0;  // writes in flight that will make their keys dirty: until then no read is shifted
-  bool shedding_ = false;  // the backlog was dropped: nothing follows until the secondary has answered all
+  KeyGates gates_;
+  const Logins* logins_ = nullptr;
+  struct Swap {
+    uint64_t order;
+    int a, b;
+  };
+  std::vector<Swap> swaps_;  // SWAPDBs that slots in flight may have come before
+  size_t unfollowed_ = 0;    // writes in flight that will make their keys dirty: until then no read is shifted
+  bool shedding_ = false;    // the backlog was dropped: nothing follows until the secondary has answered all
   bool pumping_ = false;
   int64_t divergence_second_ = 0;
   int divergences_logged_ = 0;

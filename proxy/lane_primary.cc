@@ -53,12 +53,24 @@ void Lane::PrimaryAnswered(Slot* slot) {
   }
   if (std::exchange(slot->unfollowed, false)) --unfollowed_;
   if (IsErrorReply(slot->primary_reply)) {
-    // Nothing follows what the primary refused.
-    SkipFollow(slot);
+    WriteRefused(slot);
   } else {
     WriteAccepted(slot);
   }
   PrimaryOver(slot);
+}
+
+// Nothing follows what the primary refused; but a script that fails keeps what it had written.
+void Lane::WriteRefused(Slot* slot) {
+  const bool wrote = slot->kind == Slot::Kind::kWrite && MayWriteInSpiteOfError(*slot->row, slot->primary_reply);
+  if (!wrote) return SkipFollow(slot);
+  if (!slot->companions.empty()) {
+    slot->wait_for_both = false;  // the client has its error already
+    return WriteAccepted(slot);
+  }
+  MarkDirty(*slot, DirtyCause::kEffectUnknown);
+  owner_->OnWritten(*slot);
+  SkipFollow(slot);
 }
 
 // A slot whose turn on the secondary is still to come belongs to the queue: the pump ends it.
@@ -91,9 +103,11 @@ void Lane::WriteAccepted(Slot* slot) {
     slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
   } else {
     Rewrite(AcceptedWrite(*slot->row, slot->request.view(), slot->primary_reply, *slot), &slot->follow);
+    if (slot->row->name == "swapdb") DatabasesSwapped(*slot, slot->request.view());
   }
   if (slot->follow.unknown) MarkDirty(*slot, DirtyCause::kEffectUnknown);
   const bool nothing = slot->follow.empty();
+  if (!nothing || slot->follow.unknown) owner_->OnWritten(*slot);
   if (slot->secondary == Half::kPending && !nothing) {
     if (slot->wait_for_both) SetDeadline(slot, config_.timeouts.ack_ms);
     Charge(slot, slot->follow.bytes.size());
@@ -127,26 +141,34 @@ Accepted Lane::AcceptedWrite(const CommandRow& row, RequestView request, std::st
 void Lane::RewriteTransaction(Slot* slot) {
   const Reply reply = ParseReply(slot->primary_reply);
   if (reply.is_null()) return;  // a watched key had changed
-  Follow& block = slot->follow;
-  block.unknown = reply.items.size() != slot->transaction.size();
-  for (const QueuedCommand& command : slot->transaction) {
-    // What only a companion could tell (a trim's result, a copy) isn't asked inside a block: all its keys are copied.
-    block.unknown = block.unknown || CompanionOf(*command.row, command.request.view()) != Companion::kNone;
+  if (reply.items.size() != slot->transaction.size()) {
+    slot->follow.unknown = true;
+    return;
   }
-  if (block.unknown) return;
   for (size_t i = 0; i < reply.items.size(); ++i) {
     AppendReply(&slot->element_replies.emplace_back(), reply.items[i]);
     const QueuedCommand& command = slot->transaction[i];
-    if (reply.items[i].is_error() || command.row->route != Route::kWrite) continue;
-    Rewrite(AcceptedWrite(*command.row, command.request.view(), slot->element_replies.back(), *slot), &block);
-    slot->element_of.resize(block.expectations.size(), static_cast<int>(i));
+    const RequestView request = command.request.view();
+    if (reply.items[i].is_error() && !slot->copies.covered[i] &&
+        MayWriteInSpiteOfError(*command.row, slot->element_replies[i])) {
+      MarkKeys(*slot, *command.row, request, FindKeys(*command.row, request), command.db, DirtyCause::kEffectUnknown);
+      owner_->OnDirty();
+    }
+    if (command.row->name == "swapdb" && !reply.items[i].is_error()) DatabasesSwapped(*slot, request);
   }
-  if (block.expectations.size() < 2) return;
-  std::string wrapped;
-  AppendCommand(&wrapped, {"MULTI"});
-  wrapped += block.bytes;
-  AppendCommand(&wrapped, {"EXEC"});
-  block.bytes = std::move(wrapped);
+  const ServerInfo& server = primary().info();
+  RewriteBlock(
+      slot->transaction, slot->db, slot->copies, {slot->element_replies, slot->companions}, TimesOf(*slot),
+      [&](size_t i) -> Accepted {
+        const QueuedCommand& command = slot->transaction[i];
+        return {*command.row,   command.request.view(), slot->element_replies[i], {},
+                TimesOf(*slot), server.eager_consumers, server.field_expiry};
+      },
+      &slot->follow, &slot->block);
+  if (!slot->follow.unknown) return;
+  slot->follow.bytes.clear();
+  slot->follow.expectations.clear();
+  slot->follow.expiries.clear();
 }
 
 void Lane::CopyAnswered(Slot* slot) {

@@ -68,7 +68,9 @@ void Lane::SendFollow(Slot* slot) {
   const int64_t now_us = slot->kind == Slot::Kind::kRead ? slot->sent_us : io_->clock()->NowUs();
   // A read's reply is forwarded or compared, so it has the client's protocol. For a write only the database matters.
   const bool forwarded = slot->kind == Slot::Kind::kRead || slot->kind == Slot::Kind::kQuestion;
-  link.Switch(slot->db, forwarded ? slot->protocol : kAnyProtocol, now_us);
+  // What a client would see, it may see by its own rights only; what follows, the proxy carries out.
+  const LoginId login = slot->kind == Slot::Kind::kRead ? slot->login : 0;
+  link.Switch(slot->db, forwarded ? slot->protocol : kAnyProtocol, now_us, login);
   slot->secondary = Half::kSent;
   if (slot->kind == Slot::Kind::kRead) {
     link.Write(slot->request.view().bytes());
@@ -122,17 +124,29 @@ void Lane::OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply
   if (slot->secondary_left == 0) SecondaryAnswered(slot);
 }
 
+// A copy's reply, or a SELECT's.
+bool Lane::CopyMet(const Expectation& expectation, std::string_view reply) {
+  return expectation.kind == Expectation::Kind::kOk ? reply == "+OK\r\n" : !IsErrorReply(reply);
+}
+
+bool Lane::ElementMet(const Slot& slot, size_t index, std::string_view reply) {
+  const Expectation& expectation = slot.follow.expectations[index];
+  const int element = slot.block.element_of[index];
+  if (element < 0) return CopyMet(expectation, reply);
+  const QueuedCommand& command = slot.transaction[static_cast<size_t>(element)];
+  return Meets(expectation, *command.row, command.request.view(), slot.element_replies[static_cast<size_t>(element)],
+               reply);
+}
+
 // One derived command's reply. They come in the order of the expectations.
 void Lane::CheckFollow(Slot* slot, std::string_view reply) {
   const size_t index = slot->follow.expectations.size() - static_cast<size_t>(slot->secondary_left) - 1;
   const Expectation& expectation = slot->follow.expectations[index];
   bool met = false;
   if (slot->kind == Slot::Kind::kCopy) {
-    met = expectation.kind == Expectation::Kind::kOk ? reply == "+OK\r\n" : !IsErrorReply(reply);
+    met = CopyMet(expectation, reply);
   } else if (slot->kind == Slot::Kind::kTransaction) {
-    const QueuedCommand& command = slot->transaction[slot->element_of[index]];
-    met =
-        Meets(expectation, *command.row, command.request.view(), slot->element_replies[slot->element_of[index]], reply);
+    met = ElementMet(*slot, index, reply);
   } else {
     met = Meets(expectation, *slot->row, slot->request.view(), slot->primary_reply, reply);
   }
@@ -155,11 +169,9 @@ void Lane::CheckBlock(Slot* slot, std::string_view bytes) {
   for (size_t i = 0; i < expectations.size(); ++i) {
     element.clear();
     AppendReply(&element, reply.items[i]);
-    const QueuedCommand& command = slot->transaction[slot->element_of[i]];
-    const bool met = Meets(expectations[i], *command.row, command.request.view(),
-                           slot->element_replies[slot->element_of[i]], element);
-    if (met) continue;
-    if (!slot->diverged) slot->differed = command.row;
+    if (ElementMet(*slot, i, element)) continue;
+    const int at = slot->block.element_of[i];
+    if (!slot->diverged && at >= 0) slot->differed = slot->transaction[static_cast<size_t>(at)].row;
     slot->diverged = true;
     slot->refused = slot->refused || reply.items[i].is_error();
     if (reply.items[i].is_error()) slot->secondary_reply = element;
@@ -216,13 +228,16 @@ void Lane::AskPrimaryInstead(Slot* slot, bool warm) {
 }
 
 void Lane::FollowAnswered(Slot* slot) {
-  if (slot->no_follow) return;
-  const bool near_expiry = !expiry_->empty() && AnyKey(*slot, [&](std::string_view key) {
-    return expiry_->Uncertain(slot->db, key, WallOf(slot->sent_us), WallOf(secondary().last_read_us()));
+  if (slot->no_follow) {
+    if (slot->refused) BothRefused(*slot);
+    return;
+  }
+  const bool near_expiry = !expiry_->empty() && AnyKey(*slot, [&](int db, std::string_view key) {
+    return expiry_->Uncertain(db, key, WallOf(slot->sent_us), WallOf(secondary().last_read_us()));
   });
   // On a key whose copy is still outstanding a difference is nothing new.
   const bool was_dirty =
-      slot->diverged && AnyKey(*slot, [&](std::string_view key) { return dirty_->Contains(slot->db, key); });
+      slot->diverged && AnyKey(*slot, [&](int db, std::string_view key) { return dirty_->Contains(db, key); });
   ApplyExpiries(*slot);
   if (was_dirty) {
     ++counters_->writes_on_dirty;
@@ -255,6 +270,16 @@ void Lane::FollowAnswered(Slot* slot) {
   }
 }
 
+// Not data: a script, a function or a message. What is missing there shows when it is used.
+void Lane::BothRefused(const Slot& slot) {
+  ++counters_->both_refused;
+  const int64_t second = slot.sent_us / 1'000'000;
+  if (second == divergence_second_) return;
+  divergence_second_ = second;
+  spdlog::warn("event=secondary_refused command={} code={}", slot.row != nullptr ? slot.row->name : "exec",
+               ErrorCode(slot.secondary_reply));
+}
+
 // Names the command, never its key; at most a few a second, since a secondary that is out of step differs often.
 void Lane::LogDivergence(const Slot& slot) {
   const int64_t second = slot.sent_us / 1'000'000;
@@ -274,12 +299,18 @@ void Lane::LogDivergence(const Slot& slot) {
 void Lane::ApplyExpiries(const Slot& slot) {
   const int64_t now_ms = WallOf(io_->clock()->NowUs());
   for (const ExpiryNote& note : slot.follow.expiries) {
+    const int db = note.db < 0 ? slot.db : note.db;
     if (note.kind == ExpiryNote::Kind::kSet) {
-      expiry_->Set(slot.db, note.key, note.window, now_ms);
+      expiry_->Set(db, note.key, note.window, now_ms);
     } else {
-      expiry_->Inherit(slot.db, note.key, note.inheritor_db < 0 ? slot.db : note.inheritor_db, note.inheritor, now_ms);
+      expiry_->Inherit(db, note.key, note.inheritor_db < 0 ? db : note.inheritor_db, note.inheritor, now_ms);
     }
   }
+  ForEachWrite(slot, [this](const CommandRow& row, RequestView request, const KeyIndices&, int) {
+    if (row.name != "swapdb") return;
+    const auto a = ParseInt64(request.arg(1)), b = ParseInt64(request.arg(2));
+    if (a && b && *a >= 0 && *b >= 0) expiry_->SwapDatabases(static_cast<int>(*a), static_cast<int>(*b));
+  });
 }
 
 void Lane::CompareIfBoth(Slot* slot) {

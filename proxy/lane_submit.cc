@@ -1,7 +1,9 @@
 // Taking a place in the lane: which sides a slot goes to, and its first bytes.
 #include <utility>
 
+#include "fmt/format.h"
 #include "protocol/check.h"
+#include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/lane.h"
 
@@ -15,6 +17,7 @@ bool Lane::SecondaryCanFollow(int db) const {
 // May the secondary answer this read? Its keys must be clean, and what was there before must have been copied.
 bool Lane::Readable(const Slot& slot) const {
   if (unfollowed_ > 0 || !SecondaryCanFollow(slot.db) ||
+      (slot.login != 0 && !logins_->Known(slot.login, migration_->secondary())) ||
       !migration_->WhyNotReadable(migration_->cold || slot.on_miss == OnMiss::kPrimary).empty()) {
     return false;
   }
@@ -26,10 +29,22 @@ bool Lane::Readable(const Slot& slot) const {
   return !slot.keys.empty() || dirty_->clean();
 }
 
-void Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice) {
+// A user that the primary doesn't know (any more, or since a flip) may do nothing there.
+bool Lane::LoginUsable(LoginId login, ReplyTo to) {
+  if (login == 0 || logins_->Known(login, migration_->primary())) return true;
+  AnswerError(to, fmt::format("NOPERM crossfade: the primary ({}) does not let user '{}' in; log in again, or create "
+                              "the user there",
+                              SideName(migration_->primary()), logins_->Find(login)->user));
+  return false;
+}
+
+void Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice,
+                  LoginId login) {
   if (!primary().up()) return AnswerError(to, PrimaryUnreachable());
+  if (!LoginUsable(login, to)) return;
   const bool is_read = plan.act == Plan::Act::kRead;
   Slot* slot = NewSlot(is_read ? Slot::Kind::kRead : Slot::Kind::kWrite, to, db, protocol);
+  slot->login = login;
   slot->row = plan.row;
   slot->keys = plan.keys;
   slot->request.Assign(request);
@@ -58,7 +73,7 @@ void Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
 // REQUIRES: the primary is up.
 void Lane::SendToPrimary(Slot* slot) {
   Link& link = primary();
-  link.Switch(slot->db, slot->protocol, slot->sent_us);
+  link.Switch(slot->db, slot->protocol, slot->sent_us, slot->login);
   link.Write(slot->request.view().bytes());
   link.Owe(slot, Owed::What::kMain, slot->sent_us);
   slot->primary = Half::kSent;
@@ -67,6 +82,7 @@ void Lane::SendToPrimary(Slot* slot) {
   const RequestView request = slot->request.view();
   const Companion companion = CompanionOf(*slot->row, request);
   if (companion == Companion::kNone) return;
+  link.Switch(slot->db, slot->protocol, slot->sent_us);  // what the proxy asks, it asks by its own rights
   scratch_.clear();
   const int count = AppendCompanions(companion, *slot->row, request, &scratch_);
   link.Write(scratch_);
@@ -90,12 +106,21 @@ void Lane::NoteUnfollowed(Slot* slot, DirtyCause cause) {
   ++unfollowed_;
 }
 
-void Lane::SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol) {
+bool Lane::CopiesItsKeys(const QueuedCommand& command) const {
+  return CompanionOf(*command.row, command.request.view()) != Companion::kNone;
+}
+
+void Lane::SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol, LoginId login) {
   if (!primary().up()) return AnswerError(to, PrimaryUnreachable());
+  if (!LoginUsable(login, to)) return;
   Slot* slot = NewSlot(Slot::Kind::kTransaction, to, db, protocol);
+  slot->login = login;
   slot->transaction = std::move(commands);
+  slot->copies = PlanCopies(slot->transaction, [this](const QueuedCommand& command) { return CopiesItsKeys(command); });
   bool writes = false;
-  for (const QueuedCommand& command : slot->transaction) writes = writes || command.row->route == Route::kWrite;
+  for (const QueuedCommand& command : slot->transaction) {
+    writes = writes || command.row->route == Route::kWrite || command.row->route == Route::kBoth;
+  }
   slot->no_follow = !writes;
   slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && writes;
   SendTransaction(slot);
@@ -105,19 +130,105 @@ void Lane::SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, in
 // MULTI, the commands and EXEC leave in one piece: nobody else writes to this connection in between.
 void Lane::SendTransaction(Slot* slot) {
   Link& link = primary();
-  link.Switch(slot->db, slot->protocol, slot->sent_us);
+  link.Switch(slot->db, slot->protocol, slot->sent_us, slot->login);
   scratch_.clear();
   AppendCommand(&scratch_, {"MULTI"});
   link.Owe(slot, Owed::What::kQueued, slot->sent_us);
+  bool selects = false;
   for (const QueuedCommand& command : slot->transaction) {
     scratch_.append(command.request.view().bytes());
+    selects = selects || command.row->name == "select";
     link.Owe(slot, Owed::What::kQueued, slot->sent_us);
   }
   AppendCommand(&scratch_, {"EXEC"});
   link.Owe(slot, Owed::What::kMain, slot->sent_us);
+  if (selects) {
+    // Whether it was carried out or not: the connection is where the lane believes it to be.
+    AppendCommand(&scratch_, {"SELECT", std::to_string(slot->db)});
+    link.Owe(nullptr, Owed::What::kSwitch, slot->sent_us);
+  }
   link.Write(scratch_);
+  for (const BlockCopies::Key& key : slot->copies.keys) {
+    link.Switch(key.db, slot->protocol, slot->sent_us);
+    scratch_.clear();
+    AppendCommand(&scratch_, {"PTTL", key.name});
+    AppendCommand(&scratch_, {"DUMP", key.name});
+    link.Write(scratch_);
+    link.Owe(slot, Owed::What::kCompanion, slot->sent_us);
+    link.Owe(slot, Owed::What::kCompanion, slot->sent_us);
+  }
   slot->primary = Half::kSent;
-  slot->primary_left = static_cast<int>(slot->transaction.size()) + 2;
+  slot->primary_left = static_cast<int>(slot->transaction.size() + 2 + 2 * slot->copies.keys.size());
+}
+
+// --- Outside of the lane ---------------------------------------------------------------------------------------------
+
+void Lane::BeginElsewhere(std::shared_ptr<Elsewhere> transaction, std::function<void(bool)> start) {
+  std::vector<std::string> keys;
+  bool everything = false;
+  for (const QueuedCommand& command : transaction->commands) {
+    const RequestView request = command.request.view();
+    const KeyIndices places = FindKeys(*command.row, request);
+    for (uint32_t key : places) keys.emplace_back(request.arg(key));
+    if (BlockCopies::Key other; OtherDatabaseKey(*command.row, request, &other)) keys.push_back(other.name);
+    everything = everything || (places.empty() && command.row->route == Route::kWrite);
+  }
+  transaction->gate = gates_.Close(std::move(keys), everything);
+  transaction->copies =
+      PlanCopies(transaction->commands, [this](const QueuedCommand& command) { return CopiesItsKeys(command); });
+  std::string& bytes = transaction->bytes;
+  AppendCommand(&bytes, {"MULTI"});
+  for (const QueuedCommand& command : transaction->commands) bytes.append(command.request.view().bytes());
+  AppendCommand(&bytes, {"EXEC"});
+  transaction->exec_at = static_cast<int>(transaction->commands.size()) + 1;
+  for (const BlockCopies::Key& key : transaction->copies.keys) {
+    AppendCommand(&bytes, {"SELECT", std::to_string(key.db)});
+    AppendCommand(&bytes, {"PTTL", key.name});
+    AppendCommand(&bytes, {"DUMP", key.name});
+  }
+  transaction->replies = transaction->exec_at + 1 + 3 * static_cast<int>(transaction->copies.keys.size());
+  // The primary answers in order: when this is answered, so is everything that went before the gate closed.
+  Question fence;
+  fence.ask_primary = true;
+  fence.db = transaction->db;
+  fence.protocol = kAnyProtocol;
+  fence.count = 1;
+  AppendCommand(&fence.commands, {"PING"});
+  fence.done = [this, transaction, start = std::move(start)](const Answers& answers) {
+    transaction->sent_us = io_->clock()->NowUs();
+    start(answers.status.ok());
+  };
+  Ask(std::move(fence));
+}
+
+void Lane::CancelElsewhere(Elsewhere* transaction) {
+  gates_.Open(transaction->gate);
+  if (drained()) owner_->OnDrained();
+}
+
+void Lane::EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector<std::string>>& replies) {
+  Slot* slot = NewSlot(Slot::Kind::kTransaction, transaction->to, transaction->db, transaction->protocol);
+  slot->login = transaction->login;
+  slot->sent_us = transaction->sent_us;
+  slot->answered_us = io_->clock()->NowUs();
+  slot->transaction = std::move(transaction->commands);
+  slot->copies = std::move(transaction->copies);
+  bool writes = false;
+  for (const QueuedCommand& command : slot->transaction) {
+    writes = writes || command.row->route == Route::kWrite || command.row->route == Route::kBoth;
+  }
+  slot->no_follow = !writes;
+  gates_.Open(transaction->gate);
+  if (!replies.ok()) return PrimaryBroke(slot, replies.status());
+  slot->primary_reply = (*replies)[static_cast<size_t>(transaction->exec_at)];
+  for (size_t i = static_cast<size_t>(transaction->exec_at) + 1; i + 2 < replies->size(); i += 3) {
+    slot->companions.push_back((*replies)[i + 1]);
+    slot->companions.push_back((*replies)[i + 2]);
+  }
+  slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && writes;
+  if (!slot->wait_for_both || IsErrorReply(slot->primary_reply)) Answer(slot, slot->primary_reply);
+  if (writes) ReserveFollow(slot);
+  PrimaryAnswered(slot);
 }
 
 bool Lane::CanCopy() const {

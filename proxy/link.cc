@@ -10,13 +10,40 @@
 namespace crossfade {
 
 Link::Link(Io* io, Side side, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner)
-    : io_(io), side_(side), timeouts_(timeouts), owner_(owner), upstream_(io, backend, timeouts, this) {}
+    : io_(io),
+      side_(side),
+      timeouts_(timeouts),
+      owner_(owner),
+      upstream_(io, backend, timeouts, this),
+      backend_(backend) {}
 
-void Link::Switch(int db, int protocol, int64_t now_us) {
+// RESET comes first: were the login refused, AUTH alone would leave the connection with the rights of whoever was
+// before. After RESET it is the default user's, which is what anybody has who just connects.
+void Link::SwitchLogin(LoginId login, int protocol, int64_t now_us, std::string* out) {
+  const Logins::Login* other = login == 0 ? nullptr : logins_->Find(login);
+  const std::string_view user = other != nullptr ? std::string_view(other->user) : backend_.user;
+  const std::string_view password = other != nullptr ? std::string_view(other->password) : backend_.password;
+  AppendCommand(out, {"RESET"});
+  Owe(nullptr, Owed::What::kSwitch, now_us);
+  const std::string version = std::to_string(protocol);
+  if (login == 0 && password.empty()) {
+    AppendCommand(out, {"HELLO", version, "SETNAME", "crossfade"});
+  } else {
+    AppendCommand(out, {"HELLO", version, "AUTH", user.empty() ? "default" : user, password, "SETNAME", "crossfade"});
+  }
+  Owe(nullptr, Owed::What::kLogin, now_us);
+  owed_[owed_.end() - 1].login = login;
+  login_ = login;
+  protocol_ = protocol;
+  db_ = 0;
+}
+
+void Link::Switch(int db, int protocol, int64_t now_us, LoginId login) {
   if (protocol == kAnyProtocol) protocol = protocol_;
   if (!info().resp3) protocol = 2;
-  if (db == db_ && protocol == protocol_) return;
+  if (db == db_ && protocol == protocol_ && login == login_) return;
   std::string out;
+  if (login != login_) SwitchLogin(login, protocol, now_us, &out);
   if (protocol != protocol_) {
     AppendCommand(&out, {"HELLO", protocol == 3 ? "3" : "2"});
     Owe(nullptr, Owed::What::kSwitch, now_us);
@@ -31,7 +58,7 @@ void Link::Switch(int db, int protocol, int64_t now_us) {
 }
 
 void Link::Owe(Slot* slot, Owed::What what, int64_t now_us) {
-  owed_.Push() = Owed{slot, what, now_us};
+  owed_.Push() = Owed{slot, what, 0, now_us};
 }
 
 int64_t Link::OldestOwedUs(int64_t now_us) const {
@@ -64,6 +91,7 @@ void Link::Tick(int64_t now_us, int64_t wall_ms) {
 
 void Link::OnUp() {
   db_ = 0;
+  login_ = 0;
   protocol_ = info().resp3 ? 3 : 2;
   clock_asked_ms_ = 0;
   Tick(io_->clock()->NowUs(), io_->clock()->WallMs());
@@ -101,6 +129,12 @@ void Link::OnReply(std::string_view reply) {
       // Commands behind it may now run in the wrong database: nothing on this connection can be relied on.
       if (IsErrorReply(reply)) Cut(absl::FailedPreconditionError("SELECT or HELLO refused: " + std::string(reply)));
       return;
+    case Owed::What::kLogin:
+      if (!IsErrorReply(reply)) return;
+      if (owed.login != 0) owner_->OnLoginRefused(side_, owed.login);
+      return Cut(
+          absl::UnauthenticatedError(std::string(owed.login == 0 ? "login refused: " : "a user's login refused: ") +
+                                     std::string(ErrorCode(reply))));
     case Owed::What::kMain:
       latency_.Record(last_read_us() - owed.sent_us);
       break;

@@ -8,6 +8,7 @@
 #include "conf/config.h"
 #include "protocol/ring.h"
 #include "proxy/latency.h"
+#include "proxy/logins.h"
 #include "proxy/server_info.h"
 #include "proxy/slot.h"
 #include "proxy/upstream.h"
@@ -24,10 +25,12 @@ struct Owed {
     kCompanion,  // asked beside it
     kQueued,     // MULTI's +OK and the +QUEUED of a block
     kSwitch,     // SELECT or HELLO
+    kLogin,      // AUTH as another user; no slot
     kClock,      // TIME; no slot
   };
   Slot* slot = nullptr;
   What what = What::kMain;
+  LoginId login = 0;  // of kLogin
   int64_t sent_us = 0;
 };
 
@@ -41,6 +44,9 @@ class Link : private Upstream::Owner {
     virtual void OnLinkDown(Side side, const absl::Status& why) = 0;
     virtual void OnLinkUnreachable(Side side, const absl::Status& why) = 0;
     virtual void OnLinkReply(Side side, const Owed& owed, std::string_view reply) = 0;
+    // The server doesn't know this user (any more). The connection is cut next: what stood behind the login may not
+    // have been carried out, and nothing may be carried out by another user's rights.
+    virtual void OnLoginRefused(Side side, LoginId login) = 0;
   };
 
   // All must outlive this object.
@@ -52,9 +58,12 @@ class Link : private Upstream::Owner {
   const Upstream& upstream() const { return upstream_; }
   const ServerInfo& info() const { return upstream_.info(); }
 
-  // Puts the connection into this database and protocol, if it isn't there. A protocol that the server doesn't know is
-  // left as it is. REQUIRES: up().
-  void Switch(int db, int protocol, int64_t now_us);
+  // Whose credentials Switch may be asked for. Must outlive this object.
+  void set_logins(const Logins* logins) { logins_ = logins; }
+
+  // Puts the connection into this database and protocol, and under this user's rights, if it isn't there. A protocol
+  // that the server doesn't know is left as it is. REQUIRES: up().
+  void Switch(int db, int protocol, int64_t now_us, LoginId login = 0);
   // Sends bytes that are answered by replies which are announced, in order, by Owe. REQUIRES: up().
   void Write(std::string_view bytes) { upstream_.Send(bytes); }
   void Owe(Slot* slot, Owed::What what, int64_t now_us);
@@ -92,8 +101,13 @@ class Link : private Upstream::Owner {
   Owner* owner_;
   Upstream upstream_;
   Ring<Owed> owed_{64};
+  void SwitchLogin(LoginId login, int protocol, int64_t now_us, std::string* out);
+
+  const Logins* logins_ = nullptr;
+  const BackendConfig& backend_;
   int db_ = 0;
   int protocol_ = 2;
+  LoginId login_ = 0;
   ClockReading clock_;
   int64_t clock_asked_ms_ = 0;
   LatencyWindow latency_;

@@ -22,6 +22,7 @@ ServiceFacts FactsOf(const Config& config) {
   for (const BackendConfig& backend : config.backends) {
     if (!backend.password.empty()) facts.credentials.emplace_back(backend.user, backend.password);
   }
+  facts.admin_commands = config.admin_commands;
   facts.auth_required = !config.backend(Side::kOld).password.empty();
   return facts;
 }
@@ -64,11 +65,26 @@ absl::Status Proxy::Open() {
       std::make_unique<SecondLook>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), repair_.get());
   flip_ = std::make_unique<FlipRunner>(io_, lane_.get(), &dirty_, keeper_.get(), repair_.get(),
                                        [this](bool holding) { Hold(holding); });
+  facts_.modules = &modules_;
+  lane_->set_logins(&logins_);
+  pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
+  watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
+  feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
+  errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
+  room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
+  flip_->set_feeds(feeds_.get());
   soon_ = io_->clock()->MakeTimer([this] { RunSoon(); });
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
   if (!listening.ok()) return listening.status();
   listening_ = std::move(*listening);
+  client_commands_ = std::make_unique<ClientCommands>(
+      io_, &clients_, room_.get(), listening_->address().ToString(),
+      [this](Client* client) {
+        Forget(client->id());
+        client->CloseAfterReplies();
+      },
+      [this] { ResumeHeld(); });
   auto handler = MakeAdminHandler(this, config_.admin);
   if (!handler.ok()) return handler.status();
   auto http = HttpServer::Start(io_, config_.admin.address, std::move(*handler));
@@ -91,28 +107,139 @@ void Proxy::OnAccept(std::unique_ptr<Stream> stream) {
     client->Refuse(full ? "ERR max number of clients reached" : "ERR crossfade: shutting down");
   }
   const uint64_t id = client->id();
+  client->set_created_ms(now_ms_monotonic());
   clients_.emplace(id, std::move(client));
 }
 
 void Proxy::OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
   Session& session = client->session();
-  if (plan.act == Plan::Act::kTransaction) {
-    std::vector<QueuedCommand> commands = session.TakeTransaction();
-    if (!commands.empty()) return lane_->SubmitTransaction(std::move(commands), to, session.db(), session.protocol());
-    return client->Answer(to.sequence, "*0\r\n");
+  const Watches::Asker asker{to, session.db(), session.protocol(), session.login()};
+  client->set_last_request_ms(now_ms_monotonic());
+  switch (plan.act) {
+    case Plan::Act::kTransaction: {
+      const bool watching = session.watching();
+      std::vector<QueuedCommand> commands = session.TakeTransaction();
+      session.set_watching(false);
+      if (watching) return watches_->Exec(asker, std::move(commands));
+      if (commands.empty()) return client->Answer(to.sequence, "*0\r\n");
+      return lane_->SubmitTransaction(std::move(commands), to, asker.db, asker.protocol, asker.login);
+    }
+    case Plan::Act::kBlock:
+      return room_->Enter(asker, *plan.row, request);
+    case Plan::Act::kWatch:
+      return watches_->Watch(asker, request.bytes());
+    case Plan::Act::kSubscribe:
+      return feeds_->Subscribe(asker, *plan.row, request);
+    case Plan::Act::kMonitor:
+      return feeds_->Monitor(asker);
+    case Plan::Act::kErrand:
+      return errands_->Run(asker, request.bytes(), [this, to](std::string_view reply) {
+        return reply.empty() ? OnClientBroken(to.client) : OnAnswer(to, reply);
+      });
+    case Plan::Act::kService: {
+      std::string reply;
+      client_commands_->Answer(client, *plan.row, request, &reply);
+      return client->Answer(to.sequence, reply);
+    }
+    case Plan::Act::kLogin:
+      return CheckLogin(client, plan, request, to);
+    default:
+      return SubmitToLane(client, plan, request, to);
   }
+}
+
+void Proxy::SubmitToLane(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
+  Session& session = client->session();
   ReadChoice choice;
   if (plan.act == Plan::Act::kRead && !splitter_.Idle(migration().routing)) {
     dice_ = dice_ * 6364136223846793005ULL + 1442695040888963407ULL;
     const std::string_view key = plan.keys.empty() ? std::string_view() : request.arg(plan.keys[0]);
     choice = splitter_.Choose(migration().routing, key, dice_ ^ (dice_ >> 29));
   }
-  lane_->Submit(plan, request, to, session.db(), session.protocol(), choice);
+  lane_->Submit(plan, request, to, session.db(), session.protocol(), choice, session.login());
+}
+
+// The primary decides who is let in; whether the secondary knows the user too decides whether it may answer reads.
+void Proxy::CheckLogin(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
+  const auto asked = client->session().AsksStoreForLogin(*plan.row, request);
+  errands_->CheckLogin(
+      asked->user, asked->password,
+      [this, to, row = plan.row, owned = Request(request)](const Errands::Verdict(&verdicts)[2]) {
+        const auto found = clients_.find(to.client);
+        if (found == clients_.end()) return;
+        Session& session = found->second->session();
+        const auto credentials = session.AsksStoreForLogin(*row, owned.view());
+        const Errands::Verdict& primary = verdicts[static_cast<int>(migration().primary())];
+        std::string refusal =
+            primary.reached ? primary.refusal : "ERR crossfade: the primary can't be asked: " + primary.refusal;
+        LoginId login = 0;
+        if (refusal.empty()) {
+          login = logins_.Add(credentials->user, credentials->password, verdicts[0].accepted(), verdicts[1].accepted());
+          if (login == 0) refusal = "ERR crossfade: too many different users have logged in";
+        }
+        std::string reply;
+        session.LoginDecided(*row, owned.view(), login, refusal, &reply);
+        found->second->Answer(to.sequence, reply);
+      });
+}
+
+bool Proxy::MustWait(Client* client, const CommandRow* row, RequestView request) {
+  if (lane_->gates().empty() && !client_commands_->paused()) return false;
+  bool waits = client_commands_->Pauses(*client, row, request);
+  const Session& session = client->session();
+  if (row != nullptr && row->name == "exec") {
+    for (const QueuedCommand& queued : session.queued()) {
+      waits = waits || lane_->gates().Blocks(*queued.row, queued.request.view());
+    }
+  } else if (row != nullptr && !session.in_transaction()) {
+    waits = waits || lane_->gates().Blocks(*row, request);
+  }
+  if (waits) held_.push_back(client->id());
+  return waits;
+}
+
+void Proxy::ResumeHeld() {
+  for (uint64_t id : std::exchange(held_, {})) paused_.push_back(id);
+  Soon();
 }
 
 void Proxy::OnAnswer(ReplyTo to, std::string_view reply) {
+  if (!room_->empty() && room_->OnAnswer(to, reply)) return;
   const auto found = clients_.find(to.client);
   if (found != clients_.end()) found->second->Answer(to.sequence, reply);
+}
+
+void Proxy::OnWatching(uint64_t client) {
+  const auto found = clients_.find(client);
+  if (found != clients_.end()) found->second->session().set_watching(true);
+}
+
+void Proxy::OnPush(uint64_t client, std::string_view frame) {
+  const auto found = clients_.find(client);
+  if (found != clients_.end()) found->second->Push(frame);
+}
+
+void Proxy::OnSubscriptions(uint64_t client, const Subscriptions& subscriptions) {
+  const auto found = clients_.find(client);
+  if (found != clients_.end()) found->second->session().set_subscriptions(subscriptions);
+}
+
+void Proxy::OnFeedLost(uint64_t client) {
+  OnClientBroken(client);
+}
+
+void Proxy::OnWritten(const Slot& slot) {
+  room_->OnWritten(slot);
+}
+
+// The user is gone from that store, or has another password. As a server does with the connections of a deleted user.
+void Proxy::OnLoginRefused(Side side, LoginId login) {
+  logins_.Refused(login, side);
+  spdlog::warn("event=login_refused backend={} user=\"{}\"", SideName(side), logins_.Find(login)->user);
+  if (side != migration().primary()) return;
+  for (auto& [id, client] : clients_) {
+    if (client->session().login() == login) client->CloseAfterReplies();
+  }
 }
 
 void Proxy::OnClientBroken(uint64_t client) {
@@ -147,11 +274,23 @@ void Proxy::RunSoon() {
 }
 
 void Proxy::SweepGoneClients() {
-  for (uint64_t id : std::exchange(gone_, {})) clients_.erase(id);
+  for (uint64_t id : std::exchange(gone_, {})) {
+    Forget(id);
+    clients_.erase(id);
+  }
+}
+
+// Nothing that a client has going on outside of the lane goes on without it.
+void Proxy::Forget(uint64_t client) {
+  room_->Leave(client);
+  watches_->Unwatch(client);
+  feeds_->End(client);
+  errands_->End(client);
 }
 
 void Proxy::Hold(bool holding) {
   holding_ = holding;
+  room_->Hold(holding);
   if (!holding) Soon();
 }
 
@@ -169,7 +308,37 @@ void Proxy::OnLinkUp(Side side) {
   keeper_->OnSeen(side, info, lane_->next_order());
   if (!migration().distrust.empty()) sweep_->Cancel(migration().distrust);
   UpdateFacts();
+  if (side == migration().primary()) LearnModules();
   repair_->Wake();
+}
+
+// Commands that the table lacks: a module's, or a newer server's.
+void Proxy::LearnModules() {
+  Question question;
+  question.ask_primary = true;
+  question.protocol = kAnyProtocol;
+  question.count = 1;
+  AppendCommand(&question.commands, {"COMMAND"});
+  question.done = [this](const Answers& answers) {
+    if (answers.primary.empty()) return;
+    const size_t before = modules_.size();
+    modules_.Learn(answers.primary[0]);
+    if (modules_.size() > before) spdlog::info("event=commands_learnt count={}", modules_.size() - before);
+  };
+  lane_->Ask(std::move(question));
+}
+
+std::string Proxy::InfoSection() const {
+  const Migration& state = migration();
+  return fmt::format(
+      "# Crossfade\r\ncrossfade_version:{}\r\ncrossfade_primary:{}\r\ncrossfade_secondary:{}\r\n"
+      "crossfade_secondary_mode:{}\r\ncrossfade_synced:{}\r\ncrossfade_reads_new_percent:{:g}\r\n"
+      "crossfade_compare_percent:{:g}\r\ncrossfade_lag_slots:{}\r\ncrossfade_dirty_keys:{}\r\n"
+      "crossfade_everything_dirty:{}\r\ncrossfade_connected_clients:{}\r\ncrossfade_blocked_clients:{}\r\n"
+      "crossfade_flips:{}\r\n",
+      CROSSFADE_VERSION, SideName(state.primary()), SideName(state.secondary()), Name(state.routing.secondary),
+      Name(state.synced), state.routing.reads_new, state.routing.compare, lane_->lag_slots(), dirty_.size(),
+      dirty_.everything() ? 1 : 0, clients_.size(), room_->size(), state.flips.size());
 }
 
 void Proxy::OnLinkDown(Side side, const absl::Status& why) {
@@ -234,7 +403,11 @@ void Proxy::SweepIfDue() {
 void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done) {
   if (sweep_->running() && (request.force || request.cold) && !request.dry_run) sweep_->Cancel("given up for a flip");
   flip_->Start(request, [this, done = std::move(done)](const FlipResult& result) {
-    if (result.flipped) UpdateFacts();
+    if (result.flipped) {
+      watches_->BreakAll();
+      UpdateFacts();
+      LearnModules();
+    }
     done(result);
   });
 }

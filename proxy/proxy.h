@@ -12,19 +12,31 @@
 #include "absl/status/status.h"
 #include "conf/config.h"
 #include "proxy/client.h"
+#include "proxy/client_commands.h"
+#include "proxy/errands.h"
+#include "proxy/feeds.h"
 #include "proxy/flip_runner.h"
 #include "proxy/http_server.h"
 #include "proxy/io.h"
 #include "proxy/keeper.h"
 #include "proxy/lane.h"
+#include "proxy/logins.h"
+#include "proxy/private_pool.h"
 #include "proxy/repair.h"
 #include "proxy/second_look.h"
 #include "proxy/state_file.h"
 #include "proxy/sweep.h"
+#include "proxy/waiting_room.h"
+#include "proxy/watches.h"
+#include "routing/module_commands.h"
 
 namespace crossfade {
 
-class Proxy : private Lane::Owner, private Client::Owner {
+class Proxy : private Lane::Owner,
+              private Client::Owner,
+              private WaitingRoom::Owner,
+              private Watches::Owner,
+              private Feeds::Owner {
  public:
   // Loads the state and listens; the backends are reached for in the background. The status says what to do.
   static absl::StatusOr<std::unique_ptr<Proxy>> Start(Io* io, const Config& config);
@@ -54,6 +66,10 @@ class Proxy : private Lane::Owner, private Client::Owner {
   const SecondLook& second_look() const { return *second_look_; }
   const FlipRunner& flip_runner() const { return *flip_; }
   size_t clients() const { return clients_.size(); }
+  const WaitingRoom& waiting_room() const { return *room_; }
+  const Feeds& feeds() const { return *feeds_; }
+  const Watches& watches() const { return *watches_; }
+  const PrivatePool& private_pool() const { return *pool_; }
   int64_t started_ms() const { return started_ms_; }
   int64_t now_ms() const { return io_->clock()->WallMs(); }
 
@@ -66,6 +82,11 @@ class Proxy : private Lane::Owner, private Client::Owner {
   void Tick();
   void SweepIfDue();
   void SweepGoneClients();
+  void Forget(uint64_t client);
+  void ResumeHeld();
+  void CheckLogin(Client* client, const Plan& plan, RequestView request, ReplyTo to);
+  void SubmitToLane(Client* client, const Plan& plan, RequestView request, ReplyTo to);
+  void LearnModules();
   void UpdateFacts();
   void Soon();
   void RunSoon();
@@ -80,7 +101,20 @@ class Proxy : private Lane::Owner, private Client::Owner {
   void OnLinkDown(Side side, const absl::Status& why) override;
   void OnDirty() override;
   void OnDrained() override;
+  void OnWritten(const Slot& slot) override;
+  void OnLoginRefused(Side side, LoginId login) override;
+  // Watches::Owner
+  void OnWatching(uint64_t client) override;
+  void OnGateOpened() override { ResumeHeld(); }
+  // Feeds::Owner
+  void OnPush(uint64_t client, std::string_view frame) override;
+  void OnSubscriptions(uint64_t client, const Subscriptions& subscriptions) override;
+  void OnFeedLost(uint64_t client) override;
   // Client::Owner
+  bool MustWait(Client* client, const CommandRow* row, RequestView request) override;
+  void OnUnwatched(Client* client) override { watches_->Unwatch(client->id()); }
+  void OnUnsubscribed(Client* client) override { feeds_->End(client->id()); }
+  std::string InfoSection() const override;
   void OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) override;
   bool Holding() const override { return holding_; }
   void OnPaused(Client* client) override;
@@ -90,6 +124,8 @@ class Proxy : private Lane::Owner, private Client::Owner {
   Config config_;
   int64_t started_ms_;
   ServiceFacts facts_;
+  ModuleCommands modules_;
+  Logins logins_;
   ReadSplitter splitter_;
   DirtySet dirty_;
   ExpiryWatch expiry_;
@@ -101,7 +137,13 @@ class Proxy : private Lane::Owner, private Client::Owner {
   std::unique_ptr<Sweep> sweep_;
   std::unique_ptr<SecondLook> second_look_;
   std::unique_ptr<FlipRunner> flip_;
-  absl::flat_hash_map<uint64_t, std::unique_ptr<Client>> clients_;
+  std::unique_ptr<PrivatePool> pool_;
+  std::unique_ptr<Watches> watches_;
+  std::unique_ptr<Feeds> feeds_;
+  std::unique_ptr<Errands> errands_;
+  std::unique_ptr<WaitingRoom> room_;
+  ClientCommands::Clients clients_;
+  std::unique_ptr<ClientCommands> client_commands_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
   uint64_t next_client_ = 1;
@@ -113,6 +155,7 @@ class Proxy : private Lane::Owner, private Client::Owner {
 
   std::unique_ptr<Timer> tick_, soon_;  // every second; after the current turn
   bool soon_on_ = false;
+  std::vector<uint64_t> held_;           // clients whose next request waits for a gate or a pause to end
   std::vector<uint64_t> paused_, gone_;  // clients to go on with, and to destroy, after the current turn
 
   std::function<void()> shutdown_done_;

@@ -24,6 +24,10 @@ void Repair::Work() {
   DirtySet::Key key;
   while (config_->enabled && migration_->distrust.empty() && lane_->CanCopy() && in_flight_ < kMaxInFlight &&
          (allowance_ >= 1 || urgent_) && dirty_->TakeForRepair(now_us / 1000, &key)) {
+    if (lane_->Gated(key.name)) {
+      dirty_->CopyFailed(key, now_us / 1000);
+      continue;
+    }
     allowance_ = std::max(0.0, allowance_ - 1);
     ++in_flight_;
     lane_->SubmitCopy(key, [this, key](bool copied) {

@@ -41,7 +41,10 @@ SecondLook::SecondLook(Io* io, const Config* config, const Migration* migration,
       repair_(repair) {}
 
 void SecondLook::Start(const Slot& slot) {
-  if (in_flight_ >= kMaxInFlight) {
+  const RequestView request = slot.request.view();
+  const bool gated =
+      std::any_of(slot.keys.begin(), slot.keys.end(), [&](uint32_t key) { return lane_->Gated(request.arg(key)); });
+  if (in_flight_ >= kMaxInFlight || gated) {
     ++counters_->reads_not_comparable;
     return;
   }

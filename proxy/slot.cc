@@ -20,11 +20,12 @@ void Slot::Reset() {
   missed = DirtyCause::kSecondaryAway;
   on_miss = OnMiss::kNil;
   db = 0;
+  login = 0;
   to = ReplyTo();
   row = differed = nullptr;
   keys.clear();
   request.Clear();
-  sent_us = 0;
+  sent_us = answered_us = 0;
   primary_left = secondary_left = 0;
   charged_bytes = 0;
   Shrink(&primary_reply);
@@ -33,7 +34,8 @@ void Slot::Reset() {
   follow.Clear();
   if (!transaction.empty()) transaction = {};
   if (!element_replies.empty()) element_replies = {};
-  element_of.clear();
+  block.element_of.clear();
+  if (!copies.covered.empty()) copies = {};
   if (!copy_key.name.empty()) copy_key = {};
   if (copy_done) copy_done = nullptr;
   if (question_done) {

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "protocol/request.h"
+#include "routing/block.h"
 #include "routing/command_table.h"
 #include "routing/dirty_set.h"
 #include "routing/rewrite.h"
@@ -63,6 +64,7 @@ struct Slot {
   DirtyCause missed = DirtyCause::kSecondaryAway;  // why there is no secondary half
   OnMiss on_miss = OnMiss::kNil;
   int db = 0;
+  LoginId login = 0;   // by whose rights the primary runs it
   uint64_t order = 0;  // place in the lane; unique for ever
   ReplyTo to;
   const CommandRow* row = nullptr;
@@ -70,7 +72,8 @@ struct Slot {
   KeyIndices keys;
   Request request;
   int64_t sent_us = 0;
-  int primary_left = 0;  // replies still to come
+  int64_t answered_us = 0;  // when the primary's reply came, if that was not on the lane's own connection; else 0
+  int primary_left = 0;     // replies still to come
   int secondary_left = 0;
   size_t charged_bytes = 0;  // what it counts for in the secondary's backlog
   std::string primary_reply;
@@ -81,7 +84,8 @@ struct Slot {
   // Only for a few kinds.
   std::vector<QueuedCommand> transaction;
   std::vector<std::string> element_replies;  // of EXEC, rendered again
-  std::vector<int> element_of;               // which element each expectation belongs to
+  BlockFollow block;                         // which element each expectation belongs to
+  BlockCopies copies;                        // of EXEC: what is copied after it
   DirtySet::Key copy_key;
   std::function<void(bool copied)> copy_done;
   std::function<void(const Answers&)> question_done;

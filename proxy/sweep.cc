@@ -82,7 +82,7 @@ void Sweep::Work() {
   refilled_us_ = now_us;
   const uint64_t run = run_;
   while (run == run_ && allowance_ >= 1 && in_flight_ < kMaxInFlight && lane_->CanCopy()) {
-    if (found_.empty()) break;
+    if (found_.empty() || lane_->Gated(found_.front())) break;
     allowance_ -= 1;
     const DirtySet::Key key{db_, std::move(found_.front())};
     found_.pop_front();

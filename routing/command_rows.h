@@ -94,6 +94,20 @@ constexpr CommandRow LocalRow(std::string_view name, int arity, uint32_t flags, 
   return MakeRow(name, arity, flags, keys, Route::kLocal, Effect::kNone, CompareRule::kNever, "");
 }
 
+constexpr CommandRow ServiceRow(std::string_view name, int arity, uint32_t flags, KeyPlaces keys) {
+  return MakeRow(name, arity, flags, keys, Route::kService, Effect::kNone, CompareRule::kNever, "");
+}
+
+constexpr CommandRow PrivateRow(std::string_view name, int arity, uint32_t flags, KeyPlaces keys) {
+  return MakeRow(name, arity, flags, keys, Route::kPrivate, Effect::kNone, CompareRule::kNever, "");
+}
+
+// `refusal` is what the client reads behind "ERR ", unless admin commands are allowed.
+constexpr CommandRow AdminRow(std::string_view name, int arity, uint32_t flags, KeyPlaces keys,
+                              std::string_view refusal) {
+  return MakeRow(name, arity, flags, keys, Route::kAdmin, Effect::kNone, CompareRule::kNever, refusal);
+}
+
 // `refusal` is what the client reads behind "ERR ".
 constexpr CommandRow RefusedRow(std::string_view name, int arity, uint32_t flags, KeyPlaces keys,
                                 std::string_view refusal) {

@@ -25,17 +25,17 @@ constexpr CommandRow kCollectionRows[] = {
     WriteRow("lmove", 5, kFlagsWriteOom, kFirstTwoKeys, Effect::kVerbatimIfNotNull, CompareRule::kExact),
     WriteRow("rpoplpush", 3, kFlagsWriteOom, kFirstTwoKeys, Effect::kVerbatimIfNotNull, CompareRule::kExact),
 
-    // Blocking forms.
-    RefusedRow("blpop", -3, kFlagWrite | kFlagNoscript | kFlagBlocking, kAllKeysButLast,
-               "Crossfade does not carry blocking commands yet. Call LPOP in a loop instead."),
-    RefusedRow("brpop", -3, kFlagWrite | kFlagNoscript | kFlagBlocking, kAllKeysButLast,
-               "Crossfade does not carry blocking commands yet. Call RPOP in a loop instead."),
-    RefusedRow("blmpop", -5, kFlagWrite | kFlagBlocking | kFlagMovableKeys, kCountedKeysAt2,
-               "Crossfade does not carry blocking commands yet. Call LMPOP in a loop instead."),
-    RefusedRow("blmove", 6, kFlagWrite | kFlagDenyOom | kFlagNoscript | kFlagBlocking, kFirstTwoKeys,
-               "Crossfade does not carry blocking commands yet. Call LMOVE in a loop instead."),
-    RefusedRow("brpoplpush", 4, kFlagWrite | kFlagDenyOom | kFlagNoscript | kFlagBlocking, kFirstTwoKeys,
-               "Crossfade does not carry blocking commands yet. Call RPOPLPUSH in a loop instead."),
+    // Blocking forms: outside of EXEC the proxy waits (routing/blocking).
+    WriteRow("blpop", -3, kFlagWrite | kFlagNoscript | kFlagBlocking, kAllKeysButLast, Effect::kBlockingPop,
+             CompareRule::kExact),
+    WriteRow("brpop", -3, kFlagWrite | kFlagNoscript | kFlagBlocking, kAllKeysButLast, Effect::kBlockingPop,
+             CompareRule::kExact),
+    WriteRow("blmpop", -5, kFlagWrite | kFlagBlocking | kFlagMovableKeys, kCountedKeysAt2, Effect::kMultiPop,
+             CompareRule::kExact),
+    WriteRow("blmove", 6, kFlagWrite | kFlagDenyOom | kFlagNoscript | kFlagBlocking, kFirstTwoKeys,
+             Effect::kBlockingMove, CompareRule::kExact),
+    WriteRow("brpoplpush", 4, kFlagWrite | kFlagDenyOom | kFlagNoscript | kFlagBlocking, kFirstTwoKeys,
+             Effect::kBlockingMove, CompareRule::kExact),
 
     // Sets.
     ReadRow("scard", 2, kFlagsReadFast, kFirstKey, CompareRule::kExact),

@@ -88,16 +88,16 @@ constexpr CommandRow kKeyspaceRows[] = {
     PrimaryReadRow("dbsize", 1, kFlagsReadFast, kNoKeys),
     WriteRow("flushdb", -1, kFlagWrite, kNoKeys, Effect::kVerbatim, CompareRule::kExact),
     WriteRow("flushall", -1, kFlagWrite, kNoKeys, Effect::kVerbatim, CompareRule::kExact),
-    RefusedRow("swapdb", 3, kFlagsWriteFast, kNoKeys,
-               "Crossfade remembers keys by the number of their database, and can't swap two databases yet. Copy or "
-               "rename the keys instead."),
+    WriteRow("swapdb", 3, kFlagsWriteFast, kNoKeys, Effect::kVerbatim, CompareRule::kExact),
 
     // What moves keys between servers.
     RefusedRow("restore-asking", -4, kFlagWrite | kFlagDenyOom | kFlagAsking, kFirstKey,
                "Crossfade does not carry commands internal to Redis Cluster. Use RESTORE instead."),
-    RefusedRow("migrate", -6, kFlagWrite | kFlagMovableKeys, kMigrateKeys,
-               "Crossfade can't follow keys that a store moves to another server. Use DUMP here and RESTORE on the "
-               "other server."),
+    // MIGRATE holds up the lane until the other server has answered: only with admin commands allowed.
+    MakeRow("migrate", -6, kFlagWrite | kFlagMovableKeys, kMigrateKeys, Route::kWrite, Effect::kMigrate,
+            CompareRule::kErrorsOnly,
+            "It would hold up every client until the other server has answered. Allow it with admin_commands = true, "
+            "or use DUMP here and RESTORE on the other server."),
 };
 
 }  // namespace

@@ -8,13 +8,14 @@ namespace crossfade {
 namespace {
 
 constexpr std::string_view kOneStoreOnly =
-    "Crossfade stands before two stores, and this would act on one of them. Run it on each store directly.";
-constexpr std::string_view kUsersToRead = "Crossfade does not show the users of a store. Ask the store directly.";
+    "Crossfade stands before two stores, and this would act on one of them. Run it on each store directly, or allow it "
+    "for the primary with admin_commands = true.";
 constexpr std::string_view kUsersToChange =
-    "Crossfade does not change the users of a store. Change them on each store directly.";
+    "Crossfade does not change the users of a store. Change them on each store directly, or allow it for the primary "
+    "with admin_commands = true.";
 constexpr std::string_view kRoles =
     "Crossfade does not change the replication of a store. Run it on the store directly; to change which store is the "
-    "primary, use 'crossfade flip'.";
+    "primary, use 'crossfade flip'. (admin_commands = true allows it for the primary.)";
 constexpr std::string_view kReplica = "Crossfade can't be replicated from. Point the replica at one of the stores.";
 constexpr std::string_view kNoCluster = "This instance has cluster support disabled";
 
@@ -53,55 +54,53 @@ constexpr CommandRow kServerRows[] = {
     PrimaryReadRow("slowlog|reset", 2, kFlagAdmin | kFlagLoading | kFlagStale, kNoKeys),
     PrimaryReadRow("slowlog|help", 2, kFlagsAnytime, kNoKeys),
     RefusedRow("slowlog", -2, kNoFlags, kNoKeys, "unknown subcommand. Try SLOWLOG HELP."),
-    RefusedRow("monitor", 1, kFlagsAdmin, kNoKeys, "Crossfade does not carry MONITOR. Run it on a store directly."),
+    PrivateRow("monitor", 1, kFlagsAdmin, kNoKeys),
 
     // Settings and modules.
     PrimaryReadRow("config|get", -3, kFlagsAdmin, kNoKeys),
     PrimaryReadRow("config|help", 2, kFlagsAnytime, kNoKeys),
-    RefusedRow("config|set", -4, kFlagsAdmin, kNoKeys, kOneStoreOnly),
-    RefusedRow("config|rewrite", 2, kFlagsAdmin, kNoKeys, kOneStoreOnly),
-    RefusedRow("config|resetstat", 2, kFlagsAdmin, kNoKeys, kOneStoreOnly),
+    AdminRow("config|set", -4, kFlagsAdmin, kNoKeys, kOneStoreOnly),
+    AdminRow("config|rewrite", 2, kFlagsAdmin, kNoKeys, kOneStoreOnly),
+    AdminRow("config|resetstat", 2, kFlagsAdmin, kNoKeys, kOneStoreOnly),
     RefusedRow("config", -2, kNoFlags, kNoKeys, "unknown subcommand. Try CONFIG HELP."),
     PrimaryReadRow("module|list", 2, kFlagAdmin | kFlagNoscript, kNoKeys),
     PrimaryReadRow("module|help", 2, kFlagsAnytime, kNoKeys),
-    RefusedRow("module|load", -3, kFlagsSaving, kNoKeys, kOneStoreOnly),
-    RefusedRow("module|loadex", -3, kFlagsSaving, kNoKeys, kOneStoreOnly),
-    RefusedRow("module|unload", 3, kFlagsSaving, kNoKeys, kOneStoreOnly),
+    AdminRow("module|load", -3, kFlagsSaving, kNoKeys, kOneStoreOnly),
+    AdminRow("module|loadex", -3, kFlagsSaving, kNoKeys, kOneStoreOnly),
+    AdminRow("module|unload", 3, kFlagsSaving, kNoKeys, kOneStoreOnly),
     RefusedRow("module", -2, kNoFlags, kNoKeys, "unknown subcommand. Try MODULE HELP."),
-    RefusedRow("debug", -2, kFlagsAdmin, kNoKeys, kOneStoreOnly),
+    AdminRow("debug", -2, kFlagsAdmin, kNoKeys, kOneStoreOnly),
 
     // Users.
     PrimaryReadRow("acl|cat", -2, kFlagsConnection, kNoKeys),
     PrimaryReadRow("acl|genpass", -2, kFlagsConnection, kNoKeys),
-    PrimaryReadRow("acl|whoami", 2, kFlagsConnection, kNoKeys),
+    LocalRow("acl|whoami", 2, kFlagsConnection, kNoKeys),
     PrimaryReadRow("acl|help", 2, kFlagsAnytime, kNoKeys),
-    RefusedRow("acl|list", 2, kFlagsAdmin, kNoKeys, kUsersToRead),
-    RefusedRow("acl|users", 2, kFlagsAdmin, kNoKeys, kUsersToRead),
-    RefusedRow("acl|getuser", 3, kFlagsAdmin, kNoKeys, kUsersToRead),
-    RefusedRow("acl|log", -2, kFlagsAdmin, kNoKeys, kUsersToRead),
-    RefusedRow("acl|dryrun", -4, kFlagsAdmin, kNoKeys, kUsersToRead),
-    RefusedRow("acl|setuser", -3, kFlagsAdmin, kNoKeys, kUsersToChange),
-    RefusedRow("acl|deluser", -3, kFlagsAdmin, kNoKeys, kUsersToChange),
-    RefusedRow("acl|load", 2, kFlagsAdmin, kNoKeys, kUsersToChange),
-    RefusedRow("acl|save", 2, kFlagsAdmin, kNoKeys, kUsersToChange),
+    PrimaryReadRow("acl|list", 2, kFlagsAdmin, kNoKeys),
+    PrimaryReadRow("acl|users", 2, kFlagsAdmin, kNoKeys),
+    PrimaryReadRow("acl|getuser", 3, kFlagsAdmin, kNoKeys),
+    PrimaryReadRow("acl|log", -2, kFlagsAdmin, kNoKeys),
+    PrimaryReadRow("acl|dryrun", -4, kFlagsAdmin, kNoKeys),
+    AdminRow("acl|setuser", -3, kFlagsAdmin, kNoKeys, kUsersToChange),
+    AdminRow("acl|deluser", -3, kFlagsAdmin, kNoKeys, kUsersToChange),
+    AdminRow("acl|load", 2, kFlagsAdmin, kNoKeys, kUsersToChange),
+    AdminRow("acl|save", 2, kFlagsAdmin, kNoKeys, kUsersToChange),
     RefusedRow("acl", -2, kNoFlags, kNoKeys, "unknown subcommand. Try ACL HELP."),
 
     // Saving and stopping.
-    RefusedRow("save", 1, kFlagsSaving | kFlagNoMulti, kNoKeys, kOneStoreOnly),
-    RefusedRow("bgsave", -1, kFlagsSaving, kNoKeys, kOneStoreOnly),
-    RefusedRow("bgrewriteaof", 1, kFlagsSaving, kNoKeys, kOneStoreOnly),
-    RefusedRow("shutdown", -1, kFlagsAdmin | kFlagNoMulti | kFlagAllowBusy, kNoKeys, kOneStoreOnly),
+    AdminRow("save", 1, kFlagsSaving | kFlagNoMulti, kNoKeys, kOneStoreOnly),
+    AdminRow("bgsave", -1, kFlagsSaving, kNoKeys, kOneStoreOnly),
+    AdminRow("bgrewriteaof", 1, kFlagsSaving, kNoKeys, kOneStoreOnly),
+    AdminRow("shutdown", -1, kFlagsAdmin | kFlagNoMulti | kFlagAllowBusy, kNoKeys, kOneStoreOnly),
 
     // Replication.
-    RefusedRow("replicaof", 3, kFlagsClusterAdmin | kFlagNoscript, kNoKeys, kRoles),
-    RefusedRow("slaveof", 3, kFlagsClusterAdmin | kFlagNoscript, kNoKeys, kRoles),
-    RefusedRow("failover", -1, kFlagAdmin | kFlagNoscript | kFlagStale, kNoKeys, kRoles),
+    AdminRow("replicaof", 3, kFlagsClusterAdmin | kFlagNoscript, kNoKeys, kRoles),
+    AdminRow("slaveof", 3, kFlagsClusterAdmin | kFlagNoscript, kNoKeys, kRoles),
+    AdminRow("failover", -1, kFlagAdmin | kFlagNoscript | kFlagStale, kNoKeys, kRoles),
     RefusedRow("sync", 1, kFlagsSaving | kFlagNoMulti, kNoKeys, kReplica),
     RefusedRow("psync", -3, kFlagsSaving | kFlagNoMulti, kNoKeys, kReplica),
     RefusedRow("replconf", -1, kFlagsAdmin | kFlagAllowBusy, kNoKeys, kReplica),
-    RefusedRow("wait", 3, kFlagNoscript, kNoKeys,
-               "Crossfade's clients share its connections, so WAIT would count the replicas of other clients' writes. "
-               "Set ack = \"both\" to have the other store confirm each write."),
+    PrivateRow("wait", 3, kFlagNoscript, kNoKeys),
 
     // Redis Cluster. The refusal is what a server without it answers.
     PrimaryReadRow("cluster|help", 2, kFlagsAnytime, kNoKeys),

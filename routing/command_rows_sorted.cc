@@ -40,13 +40,13 @@ constexpr CommandRow kSortedRows[] = {
     WriteRow("zinterstore", -4, kFlagsMovableWrite, kStoreAndCountedKeys, Effect::kVerbatim, CompareRule::kExact),
     WriteRow("zdiffstore", -4, kFlagsMovableWrite, kStoreAndCountedKeys, Effect::kVerbatim, CompareRule::kExact),
 
-    // Blocking forms.
-    RefusedRow("bzpopmin", -3, kFlagWrite | kFlagNoscript | kFlagBlocking | kFlagFast, kAllKeysButLast,
-               "Crossfade does not carry blocking commands yet. Call ZPOPMIN in a loop instead."),
-    RefusedRow("bzpopmax", -3, kFlagWrite | kFlagNoscript | kFlagBlocking | kFlagFast, kAllKeysButLast,
-               "Crossfade does not carry blocking commands yet. Call ZPOPMAX in a loop instead."),
-    RefusedRow("bzmpop", -5, kFlagWrite | kFlagBlocking | kFlagMovableKeys, kCountedKeysAt2,
-               "Crossfade does not carry blocking commands yet. Call ZMPOP in a loop instead."),
+    // Blocking forms: outside of EXEC the proxy waits (routing/blocking).
+    WriteRow("bzpopmin", -3, kFlagWrite | kFlagNoscript | kFlagBlocking | kFlagFast, kAllKeysButLast,
+             Effect::kBlockingSortedPop, CompareRule::kExact),
+    WriteRow("bzpopmax", -3, kFlagWrite | kFlagNoscript | kFlagBlocking | kFlagFast, kAllKeysButLast,
+             Effect::kBlockingSortedPop, CompareRule::kExact),
+    WriteRow("bzmpop", -5, kFlagWrite | kFlagBlocking | kFlagMovableKeys, kCountedKeysAt2, Effect::kSortedSetMultiPop,
+             CompareRule::kExact),
 
     // Geo. GEORADIUS and GEORADIUSBYMEMBER are reads unless they store.
     ReadRow("geohash", -2, kFlagReadonly, kFirstKey, CompareRule::kExact),
@@ -60,7 +60,7 @@ constexpr CommandRow kSortedRows[] = {
     WriteRow("georadius", -6, kFlagsMovableWrite, kGeoKeys, Effect::kCopyKeys, CompareRule::kGeoSearch),
     WriteRow("georadiusbymember", -5, kFlagsMovableWrite, kGeoKeys, Effect::kCopyKeys, CompareRule::kGeoSearch),
 
-    // Streams. XREAD and XREADGROUP are carried without BLOCK only.
+    // Streams. With BLOCK the proxy waits (routing/blocking).
     ReadRow("xlen", 2, kFlagsReadFast, kFirstKey, CompareRule::kExact),
     ReadRow("xrange", -4, kFlagReadonly, kFirstKey, CompareRule::kExact),
     ReadRow("xrevrange", -4, kFlagReadonly, kFirstKey, CompareRule::kExact),

@@ -22,7 +22,10 @@ enum class Route : uint8_t {
                  // unless `compare` is kNever (KEYS is)
   kWrite,        // run on the primary; `effect` says what the secondary gets
   kBoth,         // sent to each, replies not compared (PUBLISH)
-  kLocal,        // the proxy answers
+  kLocal,        // the proxy answers, from what this client has said
+  kService,      // the proxy answers, from what it knows of all clients (CLIENT LIST)
+  kPrivate,      // needs a connection of its own to the primary (WATCH, SUBSCRIBE, MONITOR, WAIT)
+  kAdmin,        // asked of the primary alone if `admin_commands` allows it; otherwise answered with `refusal`
   kRefused,      // answered with `refusal`
 };
 
@@ -59,8 +62,14 @@ enum class Effect : uint8_t {
   kStreamReadGroup,
   kStreamClaim,
   kStreamAutoClaim,
-  kCopyKeys,  // the touched keys are copied after it (DUMP and PTTL on the primary, RESTORE or DEL)
-  kPfCount,   // writes a cache into the string; verbatim
+  kCopyKeys,           // the touched keys are copied after it (DUMP and PTTL on the primary, RESTORE or DEL)
+  kPfCount,            // writes a cache into the string; verbatim
+  kBlockingPop,        // BLPOP, BRPOP inside EXEC: [key, element]
+  kBlockingMove,       // BLMOVE, BRPOPLPUSH inside EXEC: the same without the timeout
+  kBlockingSortedPop,  // BZPOPMIN, BZPOPMAX inside EXEC: [key, member, score]
+  kScript,             // run again on the secondary, or its keys are copied: as ScriptBook says
+  kModule,             // not in the table: the same bytes, and its keys are compared again
+  kMigrate,            // the keys are gone; after an error some may be
 };
 
 // How two replies to the same read are compared (COMMANDS.md, column Cmp), and how the secondary's reply to a
@@ -127,7 +136,8 @@ struct CommandRow {
   Route route;
   Effect effect;  // kNone unless route is kWrite
   CompareRule compare;
-  std::string_view refusal;  // for kRefused: why, and what to do instead. Shown to users, and listed in the README
+  std::string_view
+      refusal;  // for kRefused and kAdmin: why, and what to do instead. Shown to users, and listed in the README
 };
 
 // A container command (XGROUP, CLIENT …) has a row of its own and one per subcommand.

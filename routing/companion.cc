@@ -16,6 +16,12 @@ KeyIndices WrittenKeys(const CommandRow& row, RequestView request) {
   return keys;
 }
 
+bool MayWriteInSpiteOfError(const CommandRow& row, std::string_view reply) {
+  if (row.effect == Effect::kMigrate) return true;
+  // Refused before it ran: these codes can't come from a script's own commands.
+  return row.effect == Effect::kScript && ErrorCode(reply) != "NOSCRIPT" && ErrorCode(reply) != "BUSY";
+}
+
 Companion CompanionOf(const CommandRow& row, RequestView request) {
   if (row.effect == Effect::kCopyKeys) return Companion::kCopyKeys;
   if (row.effect == Effect::kStreamAdd || row.effect == Effect::kStreamTrim) {

@@ -16,6 +16,9 @@ enum class Companion : uint8_t {
 };
 Companion CompanionOf(const CommandRow& row, RequestView request);
 
+// A script that fails keeps what it had written, and MIGRATE may have moved some of its keys (COMMANDS.md, E-6).
+bool MayWriteInSpiteOfError(const CommandRow& row, std::string_view reply);
+
 // Appends the companion commands for the keys they concern, and returns how many.
 int AppendCompanions(Companion companion, const CommandRow& row, RequestView request, std::string* out);
 

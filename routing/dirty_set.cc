@@ -93,6 +93,15 @@ void DirtySet::MarkEverything(uint64_t order) {
   waiting_.clear();
 }
 
+void DirtySet::SpreadOverDatabases(int a, int b, uint64_t order) {
+  std::vector<Key> keys;
+  for (const auto& [name, entry] : entries_) {
+    const int db = static_cast<unsigned char>(name[0]) << 8 | static_cast<unsigned char>(name[1]);
+    if (db == a || db == b) keys.push_back({db == a ? b : a, name.substr(2)});
+  }
+  for (const Key& key : keys) Mark(key.db, key.name, DirtyCause::kDirtySource, order);
+}
+
 bool DirtySet::Contains(int db, std::string_view key) const {
   return everything_ || Remembers(db, key);
 }

@@ -47,6 +47,9 @@ class DirtySet {
   // Every key: the queue of names overflowed, or the secondary has lost what it had.
   void MarkEverything(uint64_t order);
 
+  // SWAPDB in the slot `order`: what was dirty in one of the two may now differ in the other. Both are kept.
+  void SpreadOverDatabases(int a, int b, uint64_t order);
+
   bool Contains(int db, std::string_view key) const;
   // Ignores "everything": is this very key remembered?
   bool Remembers(int db, std::string_view key) const;

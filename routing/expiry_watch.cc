@@ -5,7 +5,13 @@
 
 namespace crossfade {
 
-uint64_t ExpiryWatch::HashOf(int db, std::string_view key) {
+int& ExpiryWatch::Label(int db) {
+  while (labels_.size() <= static_cast<size_t>(db)) labels_.push_back(static_cast<int>(labels_.size()));
+  return labels_[static_cast<size_t>(db)];
+}
+
+uint64_t ExpiryWatch::HashOf(int db, std::string_view key) const {
+  if (db >= 0 && static_cast<size_t>(db) < labels_.size()) db = labels_[static_cast<size_t>(db)];
   return std::hash<std::string_view>()(key) ^ (static_cast<uint64_t>(db) * 0x9e3779b97f4a7c15ULL);
 }
 

@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 
@@ -32,6 +34,9 @@ class ExpiryWatch {
   // The second key now expires when the first does (RENAME, COPY, MOVE). Nothing when the first isn't watched.
   void Inherit(int from_db, std::string_view from, int to_db, std::string_view to, int64_t now_ms);
 
+  // SWAPDB: what was one database's is now the other's.
+  void SwapDatabases(int a, int b) { std::swap(Label(a), Label(b)); }
+
   // May the two stores have disagreed about the key at some moment between these two?
   bool Uncertain(int db, std::string_view key, int64_t from_ms, int64_t to_ms) const;
 
@@ -42,10 +47,12 @@ class ExpiryWatch {
  private:
   static constexpr int64_t kForgetAfterMs = 120'000;
   static constexpr int64_t kForgetEveryMs = 10'000;
-  static uint64_t HashOf(int db, std::string_view key);
+  uint64_t HashOf(int db, std::string_view key) const;
+  int& Label(int db);
   void Forget(int64_t now_ms);
 
   size_t max_keys_;
+  std::vector<int> labels_;  // by database, as far as any was swapped: by what name its keys are remembered
   absl::flat_hash_map<uint64_t, ExpiryWindow> windows_;
   size_t forget_at_ = 1024;      // size at which past windows are looked for, and at the limit …
   int64_t forget_again_ms_ = 0;  // … when

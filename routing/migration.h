@@ -73,7 +73,10 @@ struct Counters {
   uint64_t reads_retried = 0;         // asked again after the primary's connection broke
   uint64_t unknown_outcomes = 0;      // writes whose connection broke before the answer
   uint64_t queue_overflows = 0;
-  uint64_t acks_failed = 0;  // ack = both: the secondary refused or was too slow
+  uint64_t both_refused = 0;            // PUBLISH, SCRIPT LOAD, FUNCTION …: the secondary answered an error
+  uint64_t scripts_unnamed = 0;         // scripts without declared keys: run on both, never checked again
+  uint64_t scripts_unnamed_failed = 0;  // … of which the secondary's differed or failed: what they wrote is unknown
+  uint64_t acks_failed = 0;             // ack = both: the secondary refused or was too slow
   uint64_t clients_refused = 0;
   uint64_t clients_total = 0;
 };

@@ -4,8 +4,9 @@
 
 #include "fmt/format.h"
 #include "protocol/resp_writer.h"
+#include "routing/blocking.h"
 #include "routing/companion.h"
-#include "routing/rewrite_stream.h"
+#include "routing/module_commands.h"
 
 namespace crossfade {
 
@@ -29,22 +30,49 @@ std::string UnknownCommand(RequestView request, bool subcommand) {
                      args);
 }
 
+bool RunsAtOnceInTransaction(const CommandRow& row) {
+  return row.name == "exec" || row.name == "discard" || row.name == "multi" || row.name == "quit" ||
+         row.name == "reset" || row.name == "watch";
+}
+
+// What can't be part of a block, since it concerns the connection or other clients.
+bool FitsTransaction(const CommandRow& row) {
+  switch (row.route) {
+    case Route::kService:
+    case Route::kAdmin:
+      return false;
+    case Route::kPrivate:
+      return row.name == "wait" || row.name == "function|stats";  // there they don't wait
+    case Route::kLocal:
+      return row.name != "hello" && row.name != "auth" && row.name != "client|reply";
+    default:
+      return true;
+  }
+}
+
 // Why a command that the server would know is not carried out here; empty when it is.
-std::string RefusalOf(const CommandRow& row, RequestView request, const Session& session) {
+std::string RefusalOf(const CommandRow& row, const Session& session) {
   if (row.route == Route::kRefused) {
     // Clients look at the words in which a server says that it is no cluster.
     if (row.refusal.starts_with("This instance")) return fmt::format("ERR {}", row.refusal);
     return fmt::format("ERR '{}' is refused: {}", row.name, row.refusal);
   }
-  if ((row.name == "xread" || row.name == "xreadgroup") && ReadStreamReadOptions(request).block) {
-    return fmt::format("ERR crossfade: {} with BLOCK is not built yet; leave BLOCK out and ask again after a pause",
-                       row.name);
+  if (!row.refusal.empty() && !session.admin_commands()) {
+    return fmt::format("ERR '{}' is refused: {}", row.name, row.refusal);
   }
-  const bool runs_at_once =
-      row.name == "exec" || row.name == "discard" || row.name == "multi" || row.name == "quit" || row.name == "reset";
-  const bool forwardable = row.name == "ping" || row.name == "echo";
-  if (session.in_transaction() && row.route == Route::kLocal && !runs_at_once && !forwardable) {
-    return fmt::format("ERR crossfade: '{}' inside MULTI is not built yet; send it before MULTI", row.name);
+  if (session.in_transaction() && !RunsAtOnceInTransaction(row) && !FitsTransaction(row)) {
+    return fmt::format(
+        "ERR '{}' is refused inside MULTI: it concerns the connection or other clients, and Crossfade's connections to "
+        "the stores are shared. Send it before MULTI or after EXEC.",
+        row.name);
+  }
+  const bool fits_subscribed =
+      row.name == "ping" || row.name == "quit" || row.name == "reset" || row.name.ends_with("subscribe");
+  if (session.subscribed_only() && !fits_subscribed) {
+    return fmt::format(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+        "context",
+        row.name);
   }
   return {};
 }
@@ -57,7 +85,7 @@ std::string CheckRequest(const CommandRow* row, RequestView request, const Sessi
     return fmt::format("ERR wrong number of arguments for '{}' command", row->name);
   }
   if (!session.authenticated() && (row->flags & kFlagNoAuth) == 0) return "NOAUTH Authentication required.";
-  return RefusalOf(*row, request, session);
+  return RefusalOf(*row, session);
 }
 
 // The patterns of SORT's BY and GET name keys that nobody can list: whether those are dirty can't be told.
@@ -73,25 +101,68 @@ Plan::Act ActOf(const CommandRow& row, RequestView request) {
   switch (row.route) {
     case Route::kRead:
     case Route::kPrimaryRead:
-      return Plan::Act::kRead;
+      return MayBlock(row, request) ? Plan::Act::kBlock : Plan::Act::kRead;
     case Route::kBoth:
       return Plan::Act::kBoth;
     case Route::kWrite:
       break;
+    case Route::kService:
+      return Plan::Act::kService;
+    case Route::kPrivate:
+      if (row.name == "watch") return Plan::Act::kWatch;
+      if (row.name == "monitor") return Plan::Act::kMonitor;
+      return row.name.ends_with("subscribe") ? Plan::Act::kSubscribe : Plan::Act::kErrand;
+    case Route::kAdmin:
+      return Plan::Act::kErrand;
     case Route::kLocal:
     case Route::kRefused:
       return Plan::Act::kAnswer;
   }
+  if (MayBlock(row, request)) return Plan::Act::kBlock;
   // SORT and GEORADIUS write only with STORE.
   const bool stores = row.effect != Effect::kCopyKeys || !WrittenKeys(row, request).empty();
   return stores ? Plan::Act::kWrite : Plan::Act::kRead;
 }
 
+Plan::Act PlanExec(Session* session, std::string* reply) {
+  if (!session->in_transaction()) {
+    AppendError(reply, "ERR EXEC without MULTI");
+  } else if (session->transaction_aborted()) {
+    session->TakeTransaction();
+    session->set_watching(false);
+    AppendError(reply, "EXECABORT Transaction discarded because of previous errors.");
+  } else {
+    return Plan::Act::kTransaction;
+  }
+  return Plan::Act::kAnswer;
+}
+
 }  // namespace
 
-Plan MakePlan(RequestView request, Session* session, std::string* reply) {
+const CommandRow* FindRow(RequestView request, const Session& session) {
+  const CommandRow* row = FindCommand(request);
+  return row != nullptr || session.modules() == nullptr ? row : session.modules()->Find(request);
+}
+
+bool RunsAlone(const CommandRow* row, RequestView request, const Session& session) {
+  if (row == nullptr) return false;
+  if (row->name == "exec") return session.watching() || session.exec_concerns_session();
+  if (session.in_transaction()) return false;
+  switch (row->route) {
+    case Route::kService:
+    case Route::kPrivate:
+    case Route::kAdmin:
+      return true;
+    case Route::kLocal:
+      return row->name == "auth" || row->name == "hello" || row->name == "reset";
+    default:
+      return (row->flags & kFlagBlocking) != 0 && MayBlock(*row, request);
+  }
+}
+
+Plan MakePlan(const CommandRow* found, RequestView request, Session* session, std::string* reply) {
   Plan plan;
-  plan.row = FindCommand(request);
+  plan.row = found;
   const std::string refusal = CheckRequest(plan.row, request, *session);
   if (!refusal.empty()) {
     session->AbortTransaction();
@@ -99,29 +170,34 @@ Plan MakePlan(RequestView request, Session* session, std::string* reply) {
     return plan;
   }
   const CommandRow& row = *plan.row;
+  session->set_last_command(row.name);
   if (row.name == "exec") {
-    if (!session->in_transaction()) {
-      AppendError(reply, "ERR EXEC without MULTI");
-    } else if (session->transaction_aborted()) {
-      session->TakeTransaction();
-      AppendError(reply, "EXECABORT Transaction discarded because of previous errors.");
-    } else {
-      plan.act = Plan::Act::kTransaction;
-    }
+    plan.act = PlanExec(session, reply);
     return plan;
   }
-  const bool runs_at_once = row.name == "multi" || row.name == "discard" || row.name == "quit" || row.name == "reset";
-  if (session->in_transaction() && !runs_at_once) {
-    session->Queue(row, request, reply);
-    return plan;
+  if (session->in_transaction()) {
+    if (row.name == "watch") {
+      // As in Redis 7: an error that leaves the transaction as it is (multi.c, watchCommand).
+      AppendError(reply, "ERR WATCH inside MULTI is not allowed");
+      return plan;
+    }
+    if (!RunsAtOnceInTransaction(row)) {
+      session->Queue(row, request, reply);
+      return plan;
+    }
   }
   if (row.route == Route::kLocal) {
+    if ((row.name == "auth" || row.name == "hello") && session->AsksStoreForLogin(row, request)) {
+      plan.act = Plan::Act::kLogin;
+      return plan;
+    }
     plan.act = session->Answer(row, request, reply) ? Plan::Act::kAnswer : Plan::Act::kAnswerClose;
     return plan;
   }
   plan.act = ActOf(row, request);
   plan.comparable = !ReadsUnnamedKeys(row, request);
-  plan.primary_only = row.route == Route::kPrimaryRead || !plan.comparable;
+  // Under WATCH the application decides by what it reads: that is what the primary has.
+  plan.primary_only = row.route == Route::kPrimaryRead || !plan.comparable || session->watching();
   plan.keys = FindKeys(row, request);
   return plan;
 }

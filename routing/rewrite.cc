@@ -94,6 +94,7 @@ class Rewriter {
   void Restore();
   void IncrByFloat();
   void CopyKeys();
+  void Migrate();
   void Bitfield();
 
   const CommandRow& row_;
@@ -135,6 +136,7 @@ void Rewriter::Run() {
       Verbatim();
       if (row_.name == "rename") NoteInherit(arg(1), arg(2));
       return;
+    case Effect::kModule:
     case Effect::kPfCount:
       return Verbatim();
     case Effect::kVerbatimIfPositive:
@@ -188,6 +190,9 @@ void Rewriter::Run() {
     case Effect::kHashIncrByFloat:
     case Effect::kSortedSetAdd:
     case Effect::kSortedSetPop:
+    case Effect::kBlockingPop:
+    case Effect::kBlockingMove:
+    case Effect::kBlockingSortedPop:
       return RewriteCollection(accepted_, follow_);
     case Effect::kStreamAdd:
     case Effect::kStreamTrim:
@@ -197,7 +202,21 @@ void Rewriter::Run() {
       return RewriteStream(accepted_, follow_);
     case Effect::kCopyKeys:
       return CopyKeys();
+    case Effect::kScript:
+      // With companions ScriptBook has decided that its keys are copied.
+      return accepted_.companions.empty() ? Verbatim() : CopyKeys();
+    case Effect::kMigrate:
+      return Migrate();
   }
+}
+
+// The keys have left for another server; NOKEY is an answer too, of keys that weren't there.
+void Rewriter::Migrate() {
+  for (size_t i = 6; i < argc(); ++i) {
+    if (EqualsIgnoreCase(arg(i), "COPY")) return;
+    if (EqualsIgnoreCase(arg(i), "KEYS")) break;
+  }
+  for (uint32_t at : FindKeys(row_, request_)) Emit({"DEL", arg(at)}, Kind::kNoError);
 }
 
 // SET key value with whatever conditions fired, reduced to what came of it.

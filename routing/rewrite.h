@@ -38,6 +38,7 @@ struct ExpiryNote {
   enum class Kind : uint8_t { kSet, kInherit };
   Kind kind = Kind::kSet;
   std::string key;
+  int db = -1;            // -1: the slot's
   ExpiryWindow window;    // kSet
   std::string inheritor;  // kInherit: this key now expires when `key` does …
   int inheritor_db = -1;  // … in this database; -1: the same one

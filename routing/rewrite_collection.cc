@@ -49,13 +49,46 @@ void MultiPop(const Accepted& accepted, Follow* follow, bool sorted_set) {
     }
     return RemoveMembers(follow, "ZREM", reply.items[0].text, members);
   }
-  const size_t direction = 2 + FindKeys(accepted.row, accepted.request).size();  // the word after the keys
+  const KeyIndices keys = FindKeys(accepted.row, accepted.request);
+  const size_t direction = keys.empty() ? 0 : keys.back() + 1;  // the word after the keys
   const bool right = direction < accepted.request.argc() && EqualsIgnoreCase(accepted.request.arg(direction), "RIGHT");
   EmitFollow(
       follow,
       {right ? "RPOP" : "LPOP", reply.items[0].text, std::to_string(static_cast<int64_t>(elements.items.size()))},
       Kind::kReply);
   AppendReply(&follow->expectations.back().text, elements);
+}
+
+// BLPOP and BRPOP where they don't wait: [key, element].
+void BlockingPop(const Accepted& accepted, Follow* follow) {
+  const Reply reply = ParseReply(accepted.reply);
+  if (reply.is_null()) return;
+  if (reply.items.size() != 2) {
+    follow->unknown = true;
+    return;
+  }
+  const bool right = accepted.row.name == "brpop";
+  EmitFollow(follow, {right ? "RPOP" : "LPOP", reply.items[0].text}, Kind::kText, 0, std::string(reply.items[1].text));
+}
+
+// BLMOVE and BRPOPLPUSH where they don't wait: on the secondary they must not wait either.
+void BlockingMove(const Accepted& accepted, Follow* follow) {
+  if (IsNullReply(accepted.reply)) return;
+  const RequestView request = accepted.request;
+  Args args{accepted.row.name == "blmove" ? "LMOVE" : "RPOPLPUSH"};
+  for (size_t i = 1; i + 1 < request.argc(); ++i) args.push_back(request.arg(i));
+  EmitFollow(follow, args, Kind::kSame);
+}
+
+// BZPOPMIN and BZPOPMAX where they don't wait: [key, member, score].
+void BlockingSortedPop(const Accepted& accepted, Follow* follow) {
+  const Reply reply = ParseReply(accepted.reply);
+  if (reply.is_null()) return;
+  if (reply.items.size() != 3) {
+    follow->unknown = true;
+    return;
+  }
+  RemoveMembers(follow, "ZREM", reply.items[0].text, {reply.items[1].text});
 }
 
 void SetMove(const Accepted& accepted, Follow* follow) {
@@ -115,6 +148,12 @@ void RewriteCollection(const Accepted& accepted, Follow* follow) {
       return MultiPop(accepted, follow, false);
     case Effect::kSortedSetMultiPop:
       return MultiPop(accepted, follow, true);
+    case Effect::kBlockingPop:
+      return BlockingPop(accepted, follow);
+    case Effect::kBlockingMove:
+      return BlockingMove(accepted, follow);
+    case Effect::kBlockingSortedPop:
+      return BlockingSortedPop(accepted, follow);
     case Effect::kSetMove:
       return SetMove(accepted, follow);
     case Effect::kSetPop:

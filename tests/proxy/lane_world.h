@@ -130,6 +130,8 @@ class LaneWorld : public Lane::Owner {
   }
   void OnLinkDown(Side side, const absl::Status&) override { changes.emplace_back(side, false); }
   void OnDirty() override { repair->Wake(); }
+  void OnWritten(const Slot&) override {}
+  void OnLoginRefused(Side, LoginId) override {}
   void OnDrained() override {
     ++drained;
     if (on_drained) on_drained();

@@ -1,0 +1,125 @@
+#include "proxy/watches.h"
+
+#include <utility>
+
+#include "fmt/format.h"
+#include "protocol/reply.h"
+#include "protocol/resp_writer.h"
+
+namespace crossfade {
+
+namespace {
+std::string ErrorText(std::string_view text) {
+  std::string reply;
+  AppendError(&reply, text);
+  return reply;
+}
+}  // namespace
+
+void Watches::Watch(const Asker& asker, std::string_view request) {
+  Entry& entry = entries_[asker.to.client];
+  if (entry.broken) return owner_->OnAnswer(asker.to, "+OK\r\n");  // EXEC will say nil
+  if (entry.connection == nullptr) {
+    auto taken = pool_->Take({lane_->primary().side(), asker.login, asker.protocol, asker.db});
+    if (!taken.ok()) {
+      entries_.erase(asker.to.client);
+      return owner_->OnAnswer(asker.to,
+                              ErrorText(fmt::format("ERR crossfade: {}", std::string(taken.status().message()))));
+    }
+    entry.connection = std::move(*taken);
+    entry.connection->set_on_broken([this, client = asker.to.client](const absl::Status&) {
+      const auto found = entries_.find(client);
+      if (found == entries_.end()) return;
+      found->second.broken = true;
+      found->second.connection.reset();
+    });
+  }
+  entry.connection->Switch(asker.db, asker.protocol);
+  entry.connection->Call(
+      request, 1, config_->timeouts.response_ms, [this, asker](const PrivateConnection::Replies& replies) {
+        if (!replies.ok()) {
+          entries_.erase(asker.to.client);
+          return owner_->OnAnswer(asker.to, ErrorText("ERR crossfade: the primary can't be reached: " +
+                                                      std::string(replies.status().message())));
+        }
+        if (!IsErrorReply(replies->front())) owner_->OnWatching(asker.to.client);
+        owner_->OnAnswer(asker.to, replies->front());
+      });
+}
+
+void Watches::Release(std::unique_ptr<PrivateConnection> connection, bool clean) {
+  if (connection == nullptr) return;
+  if (!clean) {
+    std::string unwatch;
+    AppendCommand(&unwatch, {"UNWATCH"});
+    connection->Call(unwatch, 1, config_->timeouts.response_ms, [](const PrivateConnection::Replies&) {});
+  }
+  pool_->GiveBack(std::move(connection));
+}
+
+void Watches::Unwatch(uint64_t client) {
+  const auto found = entries_.find(client);
+  if (found == entries_.end()) return;
+  std::unique_ptr<PrivateConnection> connection = std::move(found->second.connection);
+  entries_.erase(found);
+  Release(std::move(connection), false);
+}
+
+void Watches::Exec(const Asker& asker, std::vector<QueuedCommand> commands) {
+  Entry entry;
+  if (const auto found = entries_.find(asker.to.client); found != entries_.end()) {
+    entry = std::move(found->second);
+    entries_.erase(found);
+  }
+  if (entry.broken || entry.connection == nullptr || entry.connection->broken()) {
+    std::string nil;
+    AppendNullArray(&nil, asker.protocol);
+    return owner_->OnAnswer(asker.to, nil);
+  }
+  auto transaction = std::make_shared<Lane::Elsewhere>();  // shared with the fence's callback, which must be copyable
+  transaction->commands = std::move(commands);
+  transaction->to = asker.to;
+  transaction->db = asker.db;
+  transaction->protocol = asker.protocol;
+  transaction->login = asker.login;
+  // SELECT inside the block leaves the connection elsewhere; so do the copies, asked for in their own databases.
+  bool reusable = true;
+  for (const QueuedCommand& command : transaction->commands) reusable = reusable && command.row->name != "select";
+  const uint64_t run = ++last_run_;
+  entry.connection->set_on_broken(nullptr);
+  running_.emplace(run, std::move(entry.connection));
+  lane_->BeginElsewhere(transaction, [this, run, reusable, transaction](bool ready) {
+    const auto found = running_.find(run);
+    if (!ready || found->second->broken()) {
+      running_.erase(found);
+      lane_->CancelElsewhere(transaction.get());
+      std::string nil;
+      AppendNullArray(&nil, transaction->protocol);  // nothing was sent: "try again" is true
+      owner_->OnAnswer(transaction->to, nil);
+      return owner_->OnGateOpened();
+    }
+    PrivateConnection* connection = found->second.get();
+    connection->Switch(transaction->db, transaction->protocol);
+    connection->Call(transaction->bytes, transaction->replies, config_->timeouts.response_ms,
+                     [this, run, reusable, transaction](const PrivateConnection::Replies& replies) {
+                       const auto over = running_.find(run);
+                       std::unique_ptr<PrivateConnection> connection = std::move(over->second);
+                       running_.erase(over);
+                       const bool clean = replies.ok() && reusable && transaction->copies.keys.empty();
+                       lane_->EndElsewhere(transaction.get(), replies);
+                       if (clean) Release(std::move(connection), true);
+                       owner_->OnGateOpened();
+                     });
+  });
+}
+
+void Watches::BreakAll() {
+  for (auto& [client, entry] : entries_) {
+    entry.broken = true;
+    if (entry.connection != nullptr) entry.connection->set_on_broken(nullptr);
+    entry.connection.reset();
+  }
+  pool_->DropIdle();
+}
+
+}  // namespace crossfade

@@ -1,0 +1,39 @@
+// Commands that the table doesn't know and the primary does: those of its modules, and those of a server newer than
+// this build. Each is placed by what the server's own COMMAND says of it (DESIGN.md, section 5): one that only reads is
+// asked of the primary; one that writes keys which it names is run again on the secondary, its replies are compared,
+// and its keys are compared again once they are quiet; anything else is refused. Rows live as long as this object,
+// since commands in flight point at them. Owned by Proxy.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "protocol/request.h"
+#include "routing/command_table.h"
+
+namespace crossfade {
+
+class ModuleCommands {
+ public:
+  // Takes in the reply to COMMAND: adds what the table lacks. A command that is here already stays as it is.
+  void Learn(std::string_view command_reply);
+
+  // By the request's first argument, and the second where it names a subcommand. nullptr when there is none.
+  const CommandRow* Find(RequestView request) const;
+
+  size_t size() const { return rows_.size(); }
+
+ private:
+  void Add(const struct Reply& entry);
+
+  struct Row {
+    std::string name, refusal;
+    CommandRow row;
+  };
+  std::deque<Row> rows_;  // never moved
+  absl::flat_hash_map<std::string, const CommandRow*> by_name_;
+};
+
+}  // namespace crossfade

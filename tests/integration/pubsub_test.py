@@ -109,8 +109,10 @@ class PubSubTest(EitherTest):
             answer, data = connection.raw_reply()
             self.assertEqual((answer, data[:1]), (wanted, b">"))
         for words, wanted in ((("PING",), b"PONG"), (("SET", "k", "v"), b"OK"), (("GET", "k"), b"v"),
-                              (("MULTI",), b"OK"), (("INCR", "n"), b"QUEUED"), (("EXEC",), [1]), (("HSET", "h", "f", "v"), 1),
-                              (("HGETALL", "h"), {b"f": b"v"}), (("BLPOP", "none", "0.01"), None),
+                              (("MULTI",), b"OK"), (("INCR", "n"), b"QUEUED"), (("EXEC",), [1]),
+                              (("HSET", "h", "f", "v"), 1),
+                              (("HGETALL", "h"), {b"f": b"v"}),
+                              (("BLPOP", "none", "0.01"), None),
                               (("WATCH", "k"), b"OK"), (("UNWATCH",), b"OK"), (("SELECT", 3), b"OK")):
             self.assertEqual(connection.ask(*words), wanted)
         connection.send(encode("PUBLISH", "a", "to myself") + encode("SPUBLISH", "a", "too"))

@@ -169,7 +169,7 @@ class QueueTest(EitherTest):
                          for number in range(PRODUCERS)]
             for thread in producers:
                 thread.join(600)
-            wait_until(lambda: self.wrong or self.count() >= JOBS, 60, f"{JOBS} jobs handled, not {self.count()}")
+            wait_until(lambda: self.wrong or self.count() >= JOBS, 60, "all jobs handled")
         for left in range(CONSUMERS - 1, -1, -1):  # one at a time: who takes several must not take two of them
             queue.put(self.connection(), STOP)
             wait_until(lambda: self.wrong or sum(thread.is_alive() for thread in consumers) <= left, 30,

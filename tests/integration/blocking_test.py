@@ -183,6 +183,18 @@ class WakingTest(EitherTest):
         self.do(("MULTI",), ("RPUSH", "k2", "b"), ("RPUSH", "k1", "a"), ("EXEC",))
         self.assertEqual(waiter.reply(), [b"k2", b"b"], "the key that was fed first")
         self.assertEqual(self.do(("LLEN", "k1")), [1])
+        waiter = self.wait_on("BZMPOP", 0, 2, "z1", "z2", "MIN")
+        self.do(("DEL", "z2"), ("MULTI",), ("ZADD", "z2", 1, "b"), ("ZADD", "z1", 1, "a"), ("EXEC",))
+        self.assertEqual(waiter.reply(), [b"z2", [[b"b", b"1"]]])
+
+    def test_lists_and_sorted_sets_are_waited_for_on_one_key(self) -> None:
+        lists, sets, stream = (self.wait_on("BLPOP", "k", 0), self.wait_on("BZPOPMAX", "k", 0),
+                               self.wait_on("XREAD", "BLOCK", 0, "STREAMS", "k", "0"))
+        self.do(("ZADD", "k", 1, "e"))
+        self.assertEqual(sets.reply(), [b"k", b"e", b"1"])
+        self.assert_silent(lists, stream)
+        self.do(("RPUSH", "k", "e"), ("XADD", "k", "1-1", "f", "v"))
+        self.assertEqual([lists.reply(), stream.reply()], [[b"k", b"e"], [[b"k", [ENTRY]]]])
 
     def test_one_command_feeds_several_waiters(self) -> None:
         waiters = [self.wait_on("BLMPOP", 0, 1, "k", "LEFT", "COUNT", 2), self.wait_on("BRPOP", "k", 0),
@@ -202,6 +214,27 @@ class WakingTest(EitherTest):
         self.assert_silent(waiter)
         self.do(("MULTI",), ("XADD", "x", "9-1", "f", "v"), ("XADD", "x", "9-2", "f", "v"), ("EXEC",))
         self.assertEqual(waiter.reply(), [[b"x", [[b"9-1", [b"f", b"v"]], [b"9-2", [b"f", b"v"]]]]])
+
+    def test_who_waits_for_two_streams_gets_the_one_that_was_fed_first(self) -> None:
+        for protocol in (2, 3):
+            self.do(("FLUSHALL",), XGROUP, ("XGROUP", "CREATE", "y", "g", "$", "MKSTREAM"))
+            reader = self.wait_on("XREAD", "BLOCK", 0, "STREAMS", "x", "y", "$", "$", protocol=protocol)
+            worker = self.wait_on("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "x", "y", ">", ">",
+                                  protocol=protocol)
+            self.do(("MULTI",), ("XADD", "y", "1-1", "f", "v"), ADD, ("EXEC",))
+            wanted = [[b"y", [ENTRY]]] if protocol == 2 else {b"y": [ENTRY]}
+            self.assertEqual([reader.reply(), worker.reply()], [wanted, wanted])
+            self.assertEqual([pending[0] for pending in self.do(("XPENDING", "x", "g"), ("XPENDING", "y", "g"))], [0, 1])
+
+    def test_a_group_that_is_set_back_while_somebody_waits(self) -> None:
+        self.do(XGROUP, ADD)
+        self.do(("XGROUP", "SETID", "x", "g", "$"))
+        waiter = self.wait_on("XREADGROUP", "GROUP", "g", "new", "BLOCK", 0, "NOACK", "STREAMS", "x", ">")
+        self.do(("XGROUP", "SETID", "x", "g", "0"))
+        self.assert_silent(waiter)
+        self.do(("XADD", "x", "2-1", "f", "v"))
+        self.assertEqual(waiter.reply(), [[b"x", [ENTRY, [b"2-1", [b"f", b"v"]]]]])
+        self.assertEqual(self.do(("XPENDING", "x", "g"))[0][0], 0, "NOACK")
 
     def test_a_group_gives_each_entry_once(self) -> None:
         self.do(XGROUP)
@@ -330,6 +363,13 @@ class WaitingTest(EitherTest):
                 self.assert_silent(waiter)
                 self.do(("INCR", "n"), ("RPUSH", "l2", "e"))
                 self.assertEqual([waiter.reply(), waiter.reply()], [[b"l2", b"e"], b"3"])
+
+    def test_a_pipelined_quit_waits_too(self) -> None:
+        waiter = self.connection()
+        waiter.send(encode("BLPOP", "l", 0) + encode("QUIT"))
+        self.assert_silent(waiter)
+        self.do(FILL_LIST)
+        self.assertEqual(waiter.until_closed(), b"*2\r\n$1\r\nl\r\n$1\r\na\r\n+OK\r\n")
 
     def test_the_database_of_the_waiter_counts(self) -> None:
         waiter = self.connection()

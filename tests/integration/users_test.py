@@ -162,7 +162,8 @@ class UsersTest(EitherTest):
             for number in range(50):
                 key = f"c:{number}"
                 self.assertEqual([connection.ask("SET", key, number), connection.ask("GET", key),
-                                  connection.ask("GET", "a:1"), everyone.ask("GET", key)], [b"OK", b"%d" % number, NO_KEY, b"%d" % number])
+                                  connection.ask("GET", "a:1"), everyone.ask("GET", key)],
+                                 [b"OK", b"%d" % number, NO_KEY, b"%d" % number])
         finally:
             rig.admin.routing(reads_new=0)
         status = self.assert_converged(rig)

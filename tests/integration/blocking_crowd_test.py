@@ -80,15 +80,19 @@ class BlockingCrowdTest(EitherTest):
 
     def test_a_client_that_goes_away_just_when_it_is_served(self) -> None:
         """Whether it had gone before or after: an element is popped for it, or still there; never both nor neither."""
+        writer = self.connection()
         for number in range(100):
-            waiter = self.connection()
-            waiter.send(encode("BLMOVE", "k", "taken", "LEFT", "RIGHT", 0))
+            waiter = self.wait_on("BLMOVE", f"k{number}", "taken", "LEFT", "RIGHT", 0)
             if number % 2:
-                self.heard()
+                waiter.close()
+            writer.send(encode("RPUSH", f"k{number}", number))
             waiter.close()
-            self.do(("RPUSH", "k", number))
+            self.assertEqual(writer.reply(), 1)
         self.heard()
-        left, taken = self.do(("LRANGE", "k", 0, -1), ("LRANGE", "taken", 0, -1))
+        left = [element for elements in self.do(*(("LRANGE", f"k{number}", 0, -1) for number in range(100)))
+                for element in elements]
+        taken = self.do(("LRANGE", "taken", 0, -1))[0]
+        self.say(f"{len(taken)} taken, {len(left)} left")
         self.assertEqual(sorted(left + taken, key=int), [b"%d" % number for number in range(100)])
 
     def test_a_thousand_gone_at_once(self) -> None:

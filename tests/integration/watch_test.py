@@ -182,7 +182,7 @@ class WatchTest(EitherTest):
         connection = self.connection()
         for words in (("UNWATCH",), ("DISCARD",), ("EXEC",), ("RESET",)):
             with self.subTest(words=words):
-                connection.ask("WATCH", "k")
+                self.assertEqual(connection.ask("WATCH", "k"), b"OK")
                 self.do(("INCR", "k"))
                 if words[0] in ("DISCARD", "EXEC"):
                     connection.ask("MULTI")
@@ -201,7 +201,7 @@ class WatchTest(EitherTest):
 
     def test_everything_else_works_while_watching(self) -> None:
         connection = self.connection()
-        connection.ask("WATCH", "k", "l")
+        self.assertEqual(connection.ask("WATCH", "k", "l"), b"OK")
         self.assertEqual([connection.ask("INCR", "n"), connection.ask("GET", "n"), connection.ask("MGET", "n", "k")],
                          [1, b"1", [b"1", None]])
         self.do(("RPUSH", "jobs", "a"))

@@ -282,8 +282,8 @@ class ServerTest(EitherTest):
                     self.assertEqual(b"Crossfade" in told, not DIRECT)
         if not DIRECT:
             self.assertEqual(sections(self.do(("INFO", "crossfade"))[0]), [b"Crossfade"])
-        with self.client() as client:
-            self.assertEqual(client.info()["redis_version"], self.place.primary.client().info()["redis_version"])
+        with self.client() as client, self.place.primary.client() as primary:
+            self.assertEqual(client.info()["redis_version"], primary.info()["redis_version"])
 
     @unittest.skipIf(DIRECT, "a server alone refuses nothing")
     def test_commands_that_could_take_a_store_down_are_refused(self) -> None:

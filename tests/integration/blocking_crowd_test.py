@@ -97,18 +97,18 @@ class BlockingCrowdTest(EitherTest):
 
     def test_a_thousand_gone_at_once(self) -> None:
         waiters = []
-        for number in range(1000):
+        for number in range(2000):
             waiter = RawConnection(self.place.port)
             waiter.send(encode("BLPOP", f"k{number % 10}", 0))
             waiters.append(waiter)
         self.heard()
-        staying = [number for number in range(1000) if number // 10 % 2]  # every second one of each key
-        for number in set(range(1000)) - set(staying):
+        staying = [number for number in range(2000) if number // 10 % 2]  # every second one of each key
+        for number in set(range(2000)) - set(staying):
             waiters[number].close()
         self.heard()
-        self.do(*(("RPUSH", f"k{key}", *range(100)) for key in range(10)))
+        self.do(*(("RPUSH", f"k{key}", *range(200)) for key in range(10)))
         self.heard()
-        self.assertEqual(self.do(*(("LLEN", f"k{key}") for key in range(10))), [50] * 10)
+        self.assertEqual(self.do(*(("LLEN", f"k{key}") for key in range(10))), [100] * 10)
         for number in staying:
             self.assertEqual(waiters[number].reply(), [b"k%d" % (number % 10), b"%d" % (number // 20)])
         for waiter in waiters:

@@ -220,6 +220,7 @@ void Lane::AskPrimaryInstead(Slot* slot, bool warm) {
   if (slot->secondary == Half::kDone) slot->to = ReplyTo();
   if (!primary().up()) return AnswerError(to, PrimaryUnreachable());
   Slot* again = NewSlot(Slot::Kind::kRead, to, slot->db, slot->protocol);
+  again->login = slot->login;
   again->row = slot->row;
   again->keys = slot->keys;
   again->request.Assign(slot->request.view());

@@ -48,7 +48,7 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
   if (joins) {
     const std::string key = waiter->form.keys[0];
     waiter->waiting = true;
-    return Wake(asker.db, key, lane_->next_order(), 1);
+    return Wake(asker.db, key, 1);
   }
   if (!waiter->form.ends.empty()) return AskEnds(ticket);
   Try(ticket);
@@ -137,9 +137,10 @@ void WaitingRoom::AskEnds(Ticket ticket) {
   lane_->Ask(std::move(question));
 }
 
-void WaitingRoom::Try(Ticket ticket) {
+void WaitingRoom::Try(Ticket ticket, std::string_view key) {
   Waiter& waiter = *waiters_.find(ticket)->second;
-  const Request request = waiter.ends.empty() ? waiter.form.attempt : WithStreamEnds(waiter.form, waiter.ends);
+  Request request = waiter.ends.empty() ? waiter.form.attempt : WithStreamEnds(waiter.form, waiter.ends);
+  if (!key.empty()) request = ForOneKey(waiter.form, request, key);
   Plan plan;
   plan.row = FindCommand(request.view());
   plan.act = waiter.form.kind == Kind::kStream ? Plan::Act::kRead : Plan::Act::kWrite;
@@ -147,7 +148,7 @@ void WaitingRoom::Try(Ticket ticket) {
   plan.comparable = false;
   plan.keys = FindKeys(*plan.row, request.view());
   waiter.trying = true;
-  waiter.attempt_order = lane_->next_order();
+
   const Asker asker = waiter.asker;  // an answer may come within the call, and end the wait
   lane_->Submit(plan, request.view(), asker.to, asker.db, asker.protocol, {}, asker.login);
 }
@@ -166,6 +167,11 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
     return true;
   }
   std::string out;
+  const std::string_view tried = waiter->form.attempt.view().arg(0);
+  if ((tried == "LMOVE" || tried == "RPOPLPUSH") && waiter->waiting && ErrorCode(reply) == "WRONGTYPE") {
+    AskSourceType(ticket, reply);
+    return true;
+  }
   if (nothing || (IsErrorReply(reply) && waiter->waiting && StaysBlocked(*waiter, reply, &out))) {
     FoundNothing(ticket, waiter);
     return true;
@@ -197,11 +203,36 @@ void WaitingRoom::FoundNothing(Ticket ticket, Waiter* waiter) {
     return Finish(ticket, reply);
   }
   waiter->waiting = true;
-  bool again = false;
-  for (const std::string& key : waiter->form.keys) {
-    again = again || queues_[{waiter->asker.db, key}].written_order > waiter->attempt_order;
-  }
-  if (again && !holding_ && lane_->primary().up()) Try(ticket);
+  if (waiter->fed.empty() || holding_ || !lane_->primary().up()) return;
+  const std::string key = std::move(waiter->fed.front());
+  waiter->fed.erase(waiter->fed.begin());
+  Try(ticket, key);
+}
+
+// A move that waits: whether it was its source that has another type now (then it goes on waiting), or it was fed and
+// its destination is no list (then that is its answer), the error doesn't say.
+void WaitingRoom::AskSourceType(Ticket ticket, std::string_view error) {
+  Waiter& waiter = *waiters_.find(ticket)->second;
+  waiter.trying = true;
+  Question question;
+  question.ask_primary = true;
+  question.db = waiter.asker.db;
+  question.protocol = kAnyProtocol;
+  question.count = 1;
+  AppendCommand(&question.commands, {"TYPE", waiter.form.keys[0]});
+  question.done = [this, ticket, error = std::string(error)](const Answers& answers) {
+    const auto found = waiters_.find(ticket);
+    if (found == waiters_.end()) return;
+    Waiter& asked = *found->second;
+    asked.trying = false;
+    if (asked.gone) return Remove(ticket);
+    if (answers.primary.empty() || answers.primary[0] != "+list\r\n") return FoundNothing(ticket, &asked);
+    const int db = asked.asker.db;
+    const std::string key = asked.form.keys[0];
+    Finish(ticket, error);
+    Wake(db, key, 1);  // the element is still there, for the next
+  };
+  lane_->Ask(std::move(question));
 }
 
 // The server had taken it for a client that is gone: it goes back where it was.
@@ -223,20 +254,20 @@ void WaitingRoom::Written(const Slot& slot) {
     const bool pushes = row.name == "lpush" || row.name == "rpush";
     const size_t elements = pushes && request.argc() > 2 ? request.argc() - 2 : 1;
     for (uint32_t key : FindKeys(row, request)) {
-      Wake(db, request.arg(key), slot.order, elements, row.name == "xgroup|destroy");
+      Wake(db, request.arg(key), elements, row.name == "xgroup|destroy");
     }
-    if (BlockCopies::Key other; OtherDatabaseKey(row, request, &other)) Wake(other.db, other.name, slot.order, 1);
+    if (BlockCopies::Key other; OtherDatabaseKey(row, request, &other)) Wake(other.db, other.name, 1);
   };
   if (slot.kind == Slot::Kind::kWrite) return wrote(*slot.row, slot.request.view(), slot.db);
   for (const QueuedCommand& command : slot.transaction) wrote(*command.row, command.request.view(), command.db);
 }
 
 // Something may have come for so many of the longest waiters; who only reads is served by the same.
-void WaitingRoom::Wake(int db, std::string_view key, uint64_t order, size_t elements, bool destroyed_group) {
+void WaitingRoom::Wake(int db, std::string_view key, size_t elements, bool destroyed_group) {
   const auto found = queues_.find(KeyName(db, key));
   if (found == queues_.end()) return;
   Queue& queue = found->second;
-  queue.written_order = std::max(queue.written_order, order);
+
   if (holding_ || !lane_->primary().up()) {
     queue.signalled = true;
     return;
@@ -246,13 +277,18 @@ void WaitingRoom::Wake(int db, std::string_view key, uint64_t order, size_t elem
     Waiter& waiter = *waiters_.find(ticket)->second;
     waiter.destroyed_group = destroyed_group;
     const bool reads = waiter.form.kind == Kind::kStream;
+    if (waiter.trying) {
+      if (std::find(waiter.fed.begin(), waiter.fed.end(), key) == waiter.fed.end()) waiter.fed.emplace_back(key);
+      continue;
+    }
     // The end of a group concerns all who wait for it.
-    if (waiter.trying || (!reads && elements == 0 && !destroyed_group)) continue;
+    if (!reads && elements == 0 && !destroyed_group) continue;
     if (!reads && elements > 0) --elements;
     ready.push_back(ticket);
   }
+  const std::string name(key);
   for (Ticket ticket : ready) {
-    if (waiters_.contains(ticket)) Try(ticket);
+    if (waiters_.contains(ticket)) Try(ticket, name);
   }
 }
 
@@ -263,7 +299,7 @@ void WaitingRoom::Hold(bool holding) {
   for (auto& [name, queue] : queues_) {
     if (std::exchange(queue.signalled, false)) signalled.push_back(name);
   }
-  for (const KeyName& name : signalled) Wake(name.first, name.second, lane_->next_order(), 1);
+  for (const KeyName& name : signalled) Wake(name.first, name.second, 1);
 }
 
 // --- Time ----------------------------------------------------------------------------------------------------------
@@ -339,10 +375,10 @@ void WaitingRoom::PollTypes(int db, std::vector<std::string> keys) {
   question.protocol = kAnyProtocol;
   question.count = static_cast<int>(keys.size());
   for (const std::string& key : keys) AppendCommand(&question.commands, {"TYPE", key});
-  question.done = [this, db, order = lane_->next_order(), keys = std::move(keys)](const Answers& answers) {
+  question.done = [this, db, keys = std::move(keys)](const Answers& answers) {
     --questions_;
     for (size_t i = 0; i < answers.primary.size(); ++i) {
-      if (answers.primary[i] == "+list\r\n" || answers.primary[i] == "+zset\r\n") Wake(db, keys[i], order, 1);
+      if (answers.primary[i] == "+list\r\n" || answers.primary[i] == "+zset\r\n") Wake(db, keys[i], 1);
     }
   };
   ++questions_;
@@ -356,14 +392,14 @@ void WaitingRoom::PollStreams(int db, std::vector<std::string> keys) {
   question.protocol = kAnyProtocol;
   question.count = static_cast<int>(keys.size());
   for (const std::string& key : keys) AppendCommand(&question.commands, {"XINFO", "STREAM", key});
-  question.done = [this, db, order = lane_->next_order(), keys = std::move(keys)](const Answers& answers) {
+  question.done = [this, db, keys = std::move(keys)](const Answers& answers) {
     --questions_;
     for (size_t i = 0; i < answers.primary.size(); ++i) {
       const auto found = queues_.find(KeyName(db, keys[i]));
       if (found == queues_.end()) continue;
       const std::string end = IsErrorReply(answers.primary[i]) ? "none" : StreamEnd(answers.primary[i]);
       // The first look can't tell whether the stream has grown since the waiters' own.
-      if (std::exchange(found->second.stream_end, end) != end) Wake(db, keys[i], order, 1);
+      if (std::exchange(found->second.stream_end, end) != end) Wake(db, keys[i], 1);
     }
   };
   ++questions_;

@@ -70,27 +70,28 @@ class WaitingRoom {
     bool waiting = false;           // it has found nothing once
     bool gone = false;              // its client is
     bool destroyed_group = false;   // the last write on its key was XGROUP DESTROY
-    uint64_t attempt_order = 0;     // the attempt's place in the lane
+    std::vector<std::string> fed;   // keys written while an attempt was in the lane, in that order
     std::string unblocked;          // what to answer when the attempt finds nothing (CLIENT UNBLOCK)
     int64_t deadline_us = 0;        // 0: none
   };
   struct Queue {
     absl::btree_set<Ticket> tickets;
-    uint64_t written_order = 0;  // of the last write that may have fed it
-    bool signalled = false;      // … while a flip drained
-    std::string stream_end;      // as the last poll saw it; "" before the first
+    bool signalled = false;  // written while a flip drained
+    std::string stream_end;  // as the last poll saw it; "" before the first
   };
 
   void AskEnds(Ticket ticket);
-  void Try(Ticket ticket);
+  // With a key: that one alone, since it was fed.
+  void Try(Ticket ticket, std::string_view key = {});
   void FoundNothing(Ticket ticket, Waiter* waiter);
   void Remove(Ticket ticket);
   void Finish(Ticket ticket, std::string_view reply);
   bool StaysBlocked(const Waiter& waiter, std::string_view error, std::string* unblocked) const;
+  void AskSourceType(Ticket ticket, std::string_view error);
   void PutBack(const Waiter& waiter, std::string_view reply);
   void EndWith(Ticket ticket, Waiter* waiter, std::string_view reply);
   void Written(const Slot& slot);
-  void Wake(int db, std::string_view key, uint64_t order, size_t elements, bool destroyed_group = false);
+  void Wake(int db, std::string_view key, size_t elements, bool destroyed_group = false);
   void CheckDeadlines();
   void Arm();
   void Poll();

@@ -44,12 +44,12 @@ void ReadMilliseconds(std::string_view text, BlockingForm* form) {
   }
 }
 
-// BLPOP key … timeout: LPOP of one key, LMPOP of several.
+// BLPOP key … timeout: LPOP of one key, LMPOP of several. `single` may be empty: ZPOPMIN answers no nil.
 void ReadSimplePop(RequestView request, std::string_view single, std::string_view multi, std::string_view where,
                    BlockingForm* form) {
   const size_t keys = request.argc() - 2;
   if (!ReadSeconds(request.arg(request.argc() - 1), form)) return;
-  if (keys == 1) {
+  if (keys == 1 && !single.empty()) {
     form->shape = Shape::kKeyFirst;
     form->attempt = MakeRequest({single, request.arg(1)});
     return;
@@ -126,9 +126,9 @@ BlockingForm MakeBlockingForm(const CommandRow& row, RequestView request) {
   } else if (name == "brpop") {
     ReadSimplePop(request, "RPOP", "LMPOP", "RIGHT", &form);
   } else if (name == "bzpopmin") {
-    ReadSimplePop(request, "ZPOPMIN", "ZMPOP", "MIN", &form);
+    ReadSimplePop(request, "", "ZMPOP", "MIN", &form);
   } else if (name == "bzpopmax") {
-    ReadSimplePop(request, "ZPOPMAX", "ZMPOP", "MAX", &form);
+    ReadSimplePop(request, "", "ZMPOP", "MAX", &form);
   } else if (name == "blmpop") {
     ReadMultiPop(request, "LMPOP", &form);
   } else if (name == "bzmpop") {
@@ -180,8 +180,6 @@ std::vector<Request> GiveBack(const BlockingForm& form, std::string_view reply) 
   std::vector<Request> commands;
   if (name == "LPOP" || name == "RPOP") {
     commands.push_back(MakeRequest({name == "LPOP" ? "LPUSH" : "RPUSH", attempt.arg(1), value.text}));
-  } else if ((name == "ZPOPMIN" || name == "ZPOPMAX") && value.items.size() == 2) {
-    commands.push_back(MakeRequest({"ZADD", attempt.arg(1), value.items[1].text, value.items[0].text}));
   } else if (name == "LMPOP" && value.items.size() == 2) {
     const auto parsed = ParseInt64(attempt.arg(1));
     const size_t where = 2 + static_cast<size_t>(parsed.value_or(0));
@@ -205,6 +203,34 @@ Request WithStreamEnds(const BlockingForm& form, const std::vector<std::string>&
   Args args;
   for (size_t i = 0; i < attempt.argc(); ++i) args.push_back(attempt.arg(i));
   for (size_t n = 0; n < form.ends.size() && n < ids.size(); ++n) args[form.ends[n]] = ids[n];
+  return MakeRequest(args);
+}
+
+Request ForOneKey(const BlockingForm& form, const Request& attempt, std::string_view key) {
+  const RequestView view = attempt.view();
+  const KeyIndices keys = FindKeys(*FindCommand(view), view);
+  if (form.keys.size() < 2 || keys.size() < 2) return attempt;
+  const bool streams = form.kind == Kind::kStream || form.kind == Kind::kStreamGroup;
+  Args args;
+  for (size_t i = 0; i < view.argc(); ++i) {
+    const bool is_key = i >= keys.front() && i <= keys.back();
+    const bool is_id = streams && i > keys.back();
+    const bool is_count = !streams && i + 1 == keys.front();
+    if (is_count) {
+      args.push_back("1");
+    } else if (!is_key && !is_id) {
+      args.push_back(view.arg(i));
+    } else if (is_key && view.arg(i) == key) {
+      args.push_back(key);
+      // Of one that is named twice the first counts, as it would for the whole command.
+      if (!streams) key = {};
+    }
+    if (is_key && i == keys.back() && streams) {
+      for (uint32_t at : keys) {
+        if (view.arg(at) == key) args.push_back(view.arg(at + keys.size()));
+      }
+    }
+  }
   return MakeRequest(args);
 }
 

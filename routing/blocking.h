@@ -48,6 +48,10 @@ std::vector<Request> GiveBack(const BlockingForm& form, std::string_view reply);
 // The attempt with the n-th of `ends` replaced by ids[n].
 Request WithStreamEnds(const BlockingForm& form, const std::vector<std::string>& ids);
 
+// The attempt for one of its keys alone: a server serves who waits for several by the one that was fed (blocked.c).
+// `attempt` is the form's, or what WithStreamEnds made of it.
+Request ForOneKey(const BlockingForm& form, const Request& attempt, std::string_view key);
+
 // The id after which XINFO STREAM's reply says that nothing has come yet; "0-0" when there is no such stream.
 std::string StreamEnd(std::string_view xinfo_reply);
 

@@ -44,6 +44,9 @@ class Rewriter {
   void NoteExpiry(std::string_view name, GivenExpiry expiry);
   void NoteInherit(std::string_view from, std::string_view to, int to_db = -1);
 
+  void Repeat();
+  void RenameNx();
+  void MsetNx();
   void Set();
   void SetExpiring(std::string_view name, std::string_view value, std::optional<GivenExpiry> expiry);
   void MsetEx();
@@ -92,19 +95,10 @@ void Rewriter::Run() {
     case Effect::kNone:
       return;
     case Effect::kVerbatim:
-      Verbatim();
-      if (row_.name == "rename") NoteInherit(arg(1), arg(2));
-      return;
     case Effect::kPfCount:
-      return Verbatim();
     case Effect::kVerbatimIfPositive:
-      if (integer <= 0) return;
-      Verbatim();
-      if (row_.name == "move") NoteInherit(key(), key(), static_cast<int>(ParseInt64(arg(2)).value_or(-1)));
-      return;
     case Effect::kVerbatimIfNotNull:
-      if (!IsNullReply(reply_)) Verbatim();
-      return;
+      return Repeat();
     case Effect::kSet:
       return Set();
     case Effect::kSetEx:
@@ -119,12 +113,8 @@ void Rewriter::Run() {
       return;
     case Effect::kGetEx:
       return GetEx();
-    case Effect::kMsetNx: {
-      if (integer != 1) return;
-      Args args{"MSET"};
-      for (size_t i = 1; i < argc(); ++i) args.push_back(arg(i));
-      return Emit(args, Kind::kOk);
-    }
+    case Effect::kMsetNx:
+      return MsetNx();
     case Effect::kMsetEx:
       return MsetEx();
     case Effect::kDeleteIf:
@@ -137,9 +127,7 @@ void Rewriter::Run() {
     case Effect::kExpire:
       return Expire();
     case Effect::kRenameNx:
-      if (integer != 1) return;
-      Emit({"RENAME", arg(1), arg(2)}, Kind::kOk);
-      return NoteInherit(arg(1), arg(2));
+      return RenameNx();
     case Effect::kCopy:
       return Copy();
     case Effect::kRestore:
@@ -173,6 +161,28 @@ void Rewriter::Run() {
     case Effect::kCopyKeys:
       return CopyKeys();
   }
+}
+
+// The same bytes again, if they did something.
+void Rewriter::Repeat() {
+  if (row_.effect == Effect::kVerbatimIfPositive && IntegerReply(reply_).value_or(0) <= 0) return;
+  if (row_.effect == Effect::kVerbatimIfNotNull && IsNullReply(reply_)) return;
+  Verbatim();
+  if (row_.name == "rename") NoteInherit(arg(1), arg(2));
+  if (row_.name == "move") NoteInherit(key(), key(), static_cast<int>(ParseInt64(arg(2)).value_or(-1)));
+}
+
+void Rewriter::RenameNx() {
+  if (IntegerReply(reply_) != 1) return;
+  Emit({"RENAME", arg(1), arg(2)}, Kind::kOk);
+  NoteInherit(arg(1), arg(2));
+}
+
+void Rewriter::MsetNx() {
+  if (IntegerReply(reply_) != 1) return;
+  Args args{"MSET"};
+  for (size_t i = 1; i < argc(); ++i) args.push_back(arg(i));
+  Emit(args, Kind::kOk);
 }
 
 // SET key value with whatever conditions fired, reduced to what came of it.

@@ -188,13 +188,13 @@ void EmitDelivery(const Accepted& accepted, const StreamReadOptions& options, co
 void ReadGroup(const Accepted& accepted, Follow* follow) {
   const RequestView request = accepted.request;
   const StreamReadOptions options = ReadStreamReadOptions(request);
-  if (options.group == 0) {
-    follow->unknown = true;
+  const KeyIndices keys = FindKeys(accepted.row, request);
+  if (options.group == 0 || keys.empty()) {
+    follow->unknown = true;  // an option of a newer server
     return;
   }
   const Reply reply = ParseReply(accepted.reply);
   const auto streams = StreamsOf(reply);
-  const KeyIndices keys = FindKeys(accepted.row, request);
   for (uint32_t key : keys) {
     const bool fresh = request.arg(key + keys.size()) == ">";
     const auto found = std::find_if(streams.begin(), streams.end(),

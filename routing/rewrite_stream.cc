@@ -152,10 +152,15 @@ struct Delivery {
   std::vector<const Reply*> claimed;  // pending before, with CLAIM: they carry how long, and how often
 };
 
+// Redis 8.4 answers these numbers as strings, which clients took for a mistake.
+bool IsZero(const Reply& number) {
+  return number.is_text() ? number.text == "0" : number.integer == 0;
+}
+
 Delivery DeliveryOf(std::string_view key, const Reply& entries) {
   Delivery delivery{key, {}, {}};
   for (const Reply& entry : entries.items) {
-    const bool pending = entry.items.size() > 3 && (entry.items[2].integer != 0 || entry.items[3].integer != 0);
+    const bool pending = entry.items.size() > 3 && !(IsZero(entry.items[2]) && IsZero(entry.items[3]));
     (pending ? delivery.claimed : delivery.fresh).push_back(&entry);
   }
   return delivery;

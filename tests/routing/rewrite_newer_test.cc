@@ -158,6 +158,12 @@ TEST(RewriteXreadgroup, WhatWasClaimedIsClaimed) {
   const std::string fresh = List('*', {Entry("3-0", 0, 0)});
   EXPECT_THAT(Emitted(command, List('*', {List('*', {Bulk("k"), fresh})})), ElementsAre(read));
   EXPECT_THAT(Emitted(command, kNilArray), ElementsAre("XGROUP CREATECONSUMER k g c => no error"));
+  // As Redis 8.4 writes the numbers.
+  const auto entry = [](std::string_view id, std::string_view idle, std::string_view deliveries) {
+    return List('*', {Bulk(id), Bulks({"f", "v"}), Bulk(idle), Bulk(deliveries)});
+  };
+  const std::string texts = List('*', {entry("1-0", "900", "1"), entry("2-0", "800", "0"), entry("3-0", "0", "0")});
+  EXPECT_THAT(Emitted(command, List('*', {List('*', {Bulk("k"), texts})})), ElementsAre(claim, read));
 }
 
 TEST(RewriteXreadgroup, OptionsOfLaterVersions) {

@@ -2,8 +2,8 @@
 //
 // Only command_table.cc reads this; everybody else asks command_table.h. Arity, flags and key places are Redis 7.0's,
 // as COMMAND gives them (tests/integration/command_table_server_test.cc holds each row against a real server), and for
-// newer commands those of the server that has them. Where a later version takes more arguments, the arity is that one's.
-// What is done with a command follows COMMANDS.md. A row is written with the function that names its route.
+// newer commands those of the server that has them. Where a later version takes more arguments, the arity is that
+// one's. What is done with a command follows COMMANDS.md. A row is written with the function that names its route.
 //
 // A row with PrimaryRead whose rule isn't kNever (KEYS) may be compared, but is never shifted.
 // A container's own row ("client") answers for the subcommands that the table doesn't know.

@@ -1,8 +1,9 @@
 // The rows of the command table, split by meaning, and the words in which they are written.
 //
 // Only command_table.cc reads this; everybody else asks command_table.h. Arity, flags and key places are Redis 7.0's,
-// as COMMAND gives them (tests/integration/command_table_server_test.cc holds each row against a real server).
-// What is done with a command follows COMMANDS.md. A row is written with the function that names its route.
+// as COMMAND gives them (tests/integration/command_table_server_test.cc holds each row against a real server), and for
+// newer commands those of the server that has them. Where a later version takes more arguments, the arity is that
+// one's. What is done with a command follows COMMANDS.md. A row is written with the function that names its route.
 //
 // A row with PrimaryRead whose rule isn't kNever (KEYS) may be compared, but is never shifted.
 // A container's own row ("client") answers for the subcommands that the table doesn't know.
@@ -21,6 +22,8 @@ std::span<const CommandRow> CollectionRows();  // lists, sets, hashes
 std::span<const CommandRow> SortedRows();      // sorted sets, geo, streams
 std::span<const CommandRow> ConnectionRows();  // handshake, transactions, publishing, scripts
 std::span<const CommandRow> ServerRows();      // introspection, administration, replication, cluster
+std::span<const CommandRow> NewerRows();       // what Redis 7.0 lacks: of later versions, of Valkey, of Dragonfly
+std::span<const CommandRow> ModuleRows();      // what modules add: JSON, filters, time series, vector sets, search
 
 // Sets of flags that many rows share.
 inline constexpr uint32_t kNoFlags = 0;
@@ -57,6 +60,8 @@ inline constexpr KeyPlaces kAllKeysButLast = {KeyRule::kRange, 1, -2, 1};
 inline constexpr KeyPlaces kPairKeys = {KeyRule::kRange, 1, -1, 2};
 inline constexpr KeyPlaces kKeysFromSecond = {KeyRule::kRange, 2, -1, 1};
 inline constexpr KeyPlaces kCountedKeys = {KeyRule::kNumKeysAt1, 0, 0, 0};
+inline constexpr KeyPlaces kCountedPairs = {KeyRule::kNumPairsAt1, 0, 0, 0};
+inline constexpr KeyPlaces kTripleKeys = {KeyRule::kRange, 1, -1, 3};
 inline constexpr KeyPlaces kCountedKeysAt2 = {KeyRule::kNumKeysAt2, 0, 0, 0};
 inline constexpr KeyPlaces kStoreAndCountedKeys = {KeyRule::kDestNumKeysAt2, 1, 1, 1};
 inline constexpr KeyPlaces kStreamKeys = {KeyRule::kStreams, 0, 0, 0};

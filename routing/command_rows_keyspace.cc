@@ -69,7 +69,7 @@ constexpr CommandRow kKeyspaceRows[] = {
     WriteRow("rename", 3, kFlagWrite, kFirstTwoKeys, Effect::kVerbatim, CompareRule::kExact),
     WriteRow("renamenx", 3, kFlagsWriteFast, kFirstTwoKeys, Effect::kRenameNx, CompareRule::kExact),
     WriteRow("copy", -3, kFlagsWriteOom, kFirstTwoKeys, Effect::kCopy, CompareRule::kExact),
-    WriteRow("move", 3, kFlagsWriteFast, kFirstKey, Effect::kVerbatimIfPositive, CompareRule::kExact),
+    WriteRow("move", -3, kFlagsWriteFast, kFirstKey, Effect::kVerbatimIfPositive, CompareRule::kExact),
     PrimaryReadRow("dump", 2, kFlagReadonly, kFirstKey),
     WriteRow("restore", -4, kFlagsWriteOom, kFirstKey, Effect::kRestore, CompareRule::kExact),
     WriteRow("sort", -2, kFlagsMovableWrite, kSortKeys, Effect::kCopyKeys, CompareRule::kSort),

@@ -53,7 +53,7 @@ class CommandTable {
 
  private:
   // A power of two, more than twice the number of rows.
-  static constexpr size_t kSlots = 1024;
+  static constexpr size_t kSlots = 2048;
 
   void Insert(const CommandRow& row);
 
@@ -63,7 +63,8 @@ class CommandTable {
 };
 
 CommandTable::CommandTable() {
-  for (auto part : {KeyspaceRows(), CollectionRows(), SortedRows(), ConnectionRows(), ServerRows()}) {
+  for (auto part :
+       {KeyspaceRows(), CollectionRows(), SortedRows(), ConnectionRows(), ServerRows(), NewerRows(), ModuleRows()}) {
     rows_.insert(rows_.end(), part.begin(), part.end());
   }
   std::sort(rows_.begin(), rows_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -136,17 +137,18 @@ void AppendTableRange(const CommandRow& row, size_t argc, KeyIndices* keys) {
   if (last >= row.first_key) AppendRange(row.first_key, last, row.step, keys);
 }
 
-// numkeys at argv[at], the keys behind it. No keys if there are fewer arguments than it says.
-void AppendCounted(RequestView request, size_t at, KeyIndices* keys) {
+// numkeys at argv[at], the keys behind it, each the first of `step` arguments. No keys if there are fewer arguments
+// than it says.
+void AppendCounted(RequestView request, size_t at, KeyIndices* keys, size_t step = 1) {
   if (at >= request.argc()) return;
   std::optional<size_t> count = ParseCount(request.arg(at));
   size_t available = request.argc() - at - 1;
-  if (!count || *count == 0 || *count > available) return;
-  AppendRange(at + 1, at + *count, 1, keys);
+  if (!count || *count == 0 || *count > available / step) return;
+  AppendRange(at + 1, at + *count * step, step, keys);
 }
 
 // The options are walked one by one, because a group, a consumer or a key may itself be called "streams".
-// CLAIM is of Redis 8.4; older servers answer it with an error.
+// CLAIM is of Redis 8.4, MAXCOUNT and MAXSIZE of 8.10; older servers answer them with an error.
 void AppendStreams(RequestView request, KeyIndices* keys) {
   for (size_t i = 1; i < request.argc(); ++i) {
     std::string_view option = request.arg(i);
@@ -155,7 +157,8 @@ void AppendStreams(RequestView request, KeyIndices* keys) {
       AppendRange(i + 1, i + half, 1, keys);
       return;
     }
-    if (EqualsIgnoreCase(option, "count") || EqualsIgnoreCase(option, "block") || EqualsIgnoreCase(option, "claim")) {
+    if (EqualsIgnoreCase(option, "count") || EqualsIgnoreCase(option, "block") || EqualsIgnoreCase(option, "claim") ||
+        EqualsIgnoreCase(option, "maxcount") || EqualsIgnoreCase(option, "maxsize")) {
       i += 1;
     } else if (EqualsIgnoreCase(option, "group")) {
       i += 2;
@@ -237,6 +240,15 @@ std::span<const CommandRow> AllCommands() {
   return Table().rows();
 }
 
+bool IsNewer(const CommandRow& row) {
+  for (auto part : {NewerRows(), ModuleRows()}) {
+    if (std::any_of(part.begin(), part.end(), [&](const CommandRow& newer) { return newer.name == row.name; })) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool ArityMatches(const CommandRow& row, size_t argc) {
   return row.arity >= 0 ? argc == static_cast<size_t>(row.arity) : argc >= static_cast<size_t>(-row.arity);
 }
@@ -256,6 +268,9 @@ KeyIndices FindKeys(const CommandRow& row, RequestView request) {
       break;
     case KeyRule::kNumKeysAt1:
       AppendCounted(request, 1, &keys);
+      break;
+    case KeyRule::kNumPairsAt1:
+      AppendCounted(request, 1, &keys, 2);
       break;
     case KeyRule::kNumKeysAt2:
       AppendCounted(request, 2, &keys);

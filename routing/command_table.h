@@ -1,4 +1,5 @@
-// What Crossfade knows of each Redis command: a row per command and per subcommand of Redis 7.0.
+// What Crossfade knows of each Redis command: a row per command and per subcommand of Redis 7.0
+// to 8.10, Valkey 9.1, their module types, and the few of Dragonfly's own.
 //
 // A row holds what the server's own COMMAND reply says (arity, flags, key positions: tests/integration compares them
 // with a real server's) and what Crossfade does with the command (COMMANDS.md in prose): how it is carried out, what
@@ -42,6 +43,8 @@ enum class Effect : uint8_t {
   kGetDel,
   kGetEx,
   kMsetNx,
+  kMsetEx,
+  kDeleteIf,  // integer reply 1: the key is deleted (DELEX, DELIFEQ)
   kIncrByFloat,
   kBitfield,
   kExpire,
@@ -54,6 +57,11 @@ enum class Effect : uint8_t {
   kSetPop,
   kHashSetNx,
   kHashIncrByFloat,
+  kHashExpire,
+  kHashPersist,
+  kHashSetEx,
+  kHashGetEx,
+  kHashGetDel,
   kSortedSetAdd,
   kSortedSetPop,
   kSortedSetMultiPop,
@@ -62,6 +70,9 @@ enum class Effect : uint8_t {
   kStreamReadGroup,
   kStreamClaim,
   kStreamAutoClaim,
+  kTimeSeriesAdd,
+  kTimeSeriesMultiAdd,
+  kTimeSeriesIncrement,
   kCopyKeys,           // the touched keys are copied after it (DUMP and PTTL on the primary, RESTORE or DEL)
   kPfCount,            // writes a cache into the string; verbatim
   kBlockingPop,        // BLPOP, BRPOP inside EXEC: [key, element]
@@ -94,6 +105,7 @@ enum class KeyRule : uint8_t {
   kNone,
   kRange,           // argv[first_key .. last_key] every step; a negative last_key counts from the end
   kNumKeysAt1,      // LMPOP numkeys key …: count at argv[1]
+  kNumPairsAt1,     // MSETEX numkeys key value …: every second behind the count
   kNumKeysAt2,      // EVAL script numkeys key …, BLMPOP, BZMPOP: count at argv[2]
   kDestNumKeysAt2,  // ZUNIONSTORE dest numkeys key …
   kStreams,         // XREAD, XREADGROUP: first half of what follows STREAMS
@@ -151,6 +163,9 @@ const CommandRow* FindCommandByName(std::string_view name);
 
 // All rows, ordered by name.
 std::span<const CommandRow> AllCommands();
+
+// Is this one that Redis 7.0 lacks: of a later version, of another server, of a module?
+bool IsNewer(const CommandRow& row);
 
 // Is the number of arguments one that the server accepts?
 bool ArityMatches(const CommandRow& row, size_t argc);

@@ -6,6 +6,7 @@
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "routing/rewrite_stream.h"
+#include "routing/write_options.h"
 
 namespace crossfade {
 
@@ -25,7 +26,11 @@ bool MayWriteInSpiteOfError(const CommandRow& row, std::string_view reply) {
 Companion CompanionOf(const CommandRow& row, RequestView request) {
   if (row.effect == Effect::kCopyKeys) return Companion::kCopyKeys;
   if (row.effect == Effect::kStreamAdd || row.effect == Effect::kStreamTrim) {
-    return TrimsApproximately(row, request) ? Companion::kStreamLength : Companion::kNone;
+    return NeedsStreamLength(row, request) ? Companion::kStreamLength : Companion::kNone;
+  }
+  if (row.effect == Effect::kSet) {
+    const SetOptions options = ReadSetOptions(request, 3);
+    if (options.by_digest && options.get) return Companion::kCopyKeys;
   }
   return Companion::kNone;
 }

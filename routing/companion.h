@@ -11,7 +11,7 @@ namespace crossfade {
 
 enum class Companion : uint8_t {
   kNone,
-  kStreamLength,  // XLEN key: how much an approximate trim left
+  kStreamLength,  // XLEN key: how much an approximate trim left, or whether an entry was added at all
   kCopyKeys,      // PTTL and DUMP of each written key
 };
 Companion CompanionOf(const CommandRow& row, RequestView request);
@@ -22,7 +22,7 @@ bool MayWriteInSpiteOfError(const CommandRow& row, std::string_view reply);
 // Appends the companion commands for the keys they concern, and returns how many.
 int AppendCompanions(Companion companion, const CommandRow& row, RequestView request, std::string* out);
 
-// Keys that a copying command (SORT, GEORADIUS) writes: those of its STORE, none without one.
+// Keys that a copying command writes: for SORT and GEORADIUS those of its STORE, none without one.
 KeyIndices WrittenKeys(const CommandRow& row, RequestView request);
 
 // One key copied: RESTORE, or DEL when the primary has none. `pttl` and `dump` are the primary's replies to PTTL and

@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <limits>
 #include <optional>
 
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "routing/companion.h"
 #include "routing/rewrite_collection.h"
+#include "routing/rewrite_hash_expiry.h"
 #include "routing/rewrite_stream.h"
+#include "routing/rewrite_time_series.h"
+#include "routing/write_options.h"
 
 namespace crossfade {
 
@@ -21,41 +23,6 @@ using Args = std::vector<std::string_view>;
 
 std::string Text(int64_t value) {
   return std::to_string(value);
-}
-
-// An expiry as the client gave it: a number and what it counts. nullopt when the server would refuse it.
-struct GivenExpiry {
-  bool absolute = false;
-  int64_t ms = 0;
-};
-
-std::optional<GivenExpiry> ReadExpiry(std::string_view number, bool absolute, bool seconds) {
-  const std::optional<int64_t> value = ParseInt64(number);
-  if (!value) return std::nullopt;
-  constexpr int64_t kMax = std::numeric_limits<int64_t>::max() / 1000;
-  if (seconds && (*value > kMax || *value < -kMax)) return std::nullopt;
-  return GivenExpiry{absolute, seconds ? *value * 1000 : *value};
-}
-
-// The sum, or the last moment there is: servers take an expiry in 292 million years.
-int64_t SaturatingAdd(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  if (!__builtin_add_overflow(a, b, &sum)) return sum;
-  return b > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
-}
-
-// The option word of SET, GETEX: EX, PX, EXAT, PXAT followed by its number.
-std::optional<GivenExpiry> ReadExpiryOption(std::string_view word, std::string_view number) {
-  if (EqualsIgnoreCase(word, "EX")) return ReadExpiry(number, false, true);
-  if (EqualsIgnoreCase(word, "PX")) return ReadExpiry(number, false, false);
-  if (EqualsIgnoreCase(word, "EXAT")) return ReadExpiry(number, true, true);
-  if (EqualsIgnoreCase(word, "PXAT")) return ReadExpiry(number, true, false);
-  return std::nullopt;
-}
-
-bool IsExpiryOption(std::string_view word) {
-  return EqualsIgnoreCase(word, "EX") || EqualsIgnoreCase(word, "PX") || EqualsIgnoreCase(word, "EXAT") ||
-         EqualsIgnoreCase(word, "PXAT");
 }
 
 // Builds one Follow from one accepted write.
@@ -74,19 +41,15 @@ class Rewriter {
   void Emit(const Args& args, Kind kind, int64_t integer = 0) { EmitFollow(follow_, args, kind, integer); }
   void Verbatim() { EmitVerbatim(accepted_, follow_); }
 
-  int64_t SecondaryExpiry(GivenExpiry expiry) const {
-    const WriteTimes& times = accepted_.times;
-    return expiry.absolute ? expiry.ms : SaturatingAdd(times.read_ms + times.secondary_offset_ms, expiry.ms);
-  }
-  bool IsPast(GivenExpiry expiry) const {
-    return expiry.absolute ? expiry.ms <= accepted_.times.read_ms + accepted_.times.secondary_offset_ms
-                           : expiry.ms <= 0;
-  }
   void NoteExpiry(std::string_view name, GivenExpiry expiry);
   void NoteInherit(std::string_view from, std::string_view to, int to_db = -1);
 
+  void Repeat();
+  void RenameNx();
+  void MsetNx();
   void Set();
-  void SetExpiring(std::string_view value, std::optional<GivenExpiry> expiry);
+  void SetExpiring(std::string_view name, std::string_view value, std::optional<GivenExpiry> expiry);
+  void MsetEx();
   void SetEx();
   void GetEx();
   void Expire();
@@ -133,20 +96,11 @@ void Rewriter::Run() {
     case Effect::kNone:
       return;
     case Effect::kVerbatim:
-      Verbatim();
-      if (row_.name == "rename") NoteInherit(arg(1), arg(2));
-      return;
     case Effect::kModule:
     case Effect::kPfCount:
-      return Verbatim();
     case Effect::kVerbatimIfPositive:
-      if (integer <= 0) return;
-      Verbatim();
-      if (row_.name == "move") NoteInherit(key(), key(), static_cast<int>(ParseInt64(arg(2)).value_or(-1)));
-      return;
     case Effect::kVerbatimIfNotNull:
-      if (!IsNullReply(reply_)) Verbatim();
-      return;
+      return Repeat();
     case Effect::kSet:
       return Set();
     case Effect::kSetEx:
@@ -161,12 +115,13 @@ void Rewriter::Run() {
       return;
     case Effect::kGetEx:
       return GetEx();
-    case Effect::kMsetNx: {
-      if (integer != 1) return;
-      Args args{"MSET"};
-      for (size_t i = 1; i < argc(); ++i) args.push_back(arg(i));
-      return Emit(args, Kind::kOk);
-    }
+    case Effect::kMsetNx:
+      return MsetNx();
+    case Effect::kMsetEx:
+      return MsetEx();
+    case Effect::kDeleteIf:
+      if (integer == 1) Emit({"DEL", key()}, Kind::kInteger, 1);
+      return;
     case Effect::kIncrByFloat:
       return IncrByFloat();
     case Effect::kBitfield:
@@ -174,9 +129,7 @@ void Rewriter::Run() {
     case Effect::kExpire:
       return Expire();
     case Effect::kRenameNx:
-      if (integer != 1) return;
-      Emit({"RENAME", arg(1), arg(2)}, Kind::kOk);
-      return NoteInherit(arg(1), arg(2));
+      return RenameNx();
     case Effect::kCopy:
       return Copy();
     case Effect::kRestore:
@@ -194,6 +147,16 @@ void Rewriter::Run() {
     case Effect::kBlockingMove:
     case Effect::kBlockingSortedPop:
       return RewriteCollection(accepted_, follow_);
+    case Effect::kHashExpire:
+    case Effect::kHashPersist:
+    case Effect::kHashSetEx:
+    case Effect::kHashGetEx:
+    case Effect::kHashGetDel:
+      return RewriteHashExpiry(accepted_, follow_);
+    case Effect::kTimeSeriesAdd:
+    case Effect::kTimeSeriesMultiAdd:
+    case Effect::kTimeSeriesIncrement:
+      return RewriteTimeSeries(accepted_, follow_);
     case Effect::kStreamAdd:
     case Effect::kStreamTrim:
     case Effect::kStreamReadGroup:
@@ -219,49 +182,89 @@ void Rewriter::Migrate() {
   for (uint32_t at : FindKeys(row_, request_)) Emit({"DEL", arg(at)}, Kind::kNoError);
 }
 
+// The same bytes again, if they did something.
+void Rewriter::Repeat() {
+  if (row_.effect == Effect::kVerbatimIfPositive && IntegerReply(reply_).value_or(0) <= 0) return;
+  if (row_.effect == Effect::kVerbatimIfNotNull && IsNullReply(reply_)) return;
+  Verbatim();
+  if (row_.name == "rename") NoteInherit(arg(1), arg(2));
+  if (row_.name == "move") NoteInherit(key(), key(), static_cast<int>(ParseInt64(arg(2)).value_or(-1)));
+}
+
+void Rewriter::RenameNx() {
+  if (IntegerReply(reply_) != 1) return;
+  Emit({"RENAME", arg(1), arg(2)}, Kind::kOk);
+  NoteInherit(arg(1), arg(2));
+}
+
+void Rewriter::MsetNx() {
+  if (IntegerReply(reply_) != 1) return;
+  Args args{"MSET"};
+  for (size_t i = 1; i < argc(); ++i) args.push_back(arg(i));
+  Emit(args, Kind::kOk);
+}
+
 // SET key value with whatever conditions fired, reduced to what came of it.
 void Rewriter::Set() {
-  bool nx = false, xx = false, get = false, keep_ttl = false, misread = false;
-  std::optional<GivenExpiry> expiry;
-  for (size_t i = 3; i < argc(); ++i) {
-    if (EqualsIgnoreCase(arg(i), "NX"))
-      nx = true;
-    else if (EqualsIgnoreCase(arg(i), "XX"))
-      xx = true;
-    else if (EqualsIgnoreCase(arg(i), "GET"))
-      get = true;
-    else if (EqualsIgnoreCase(arg(i), "KEEPTTL"))
-      keep_ttl = true;
-    else if (IsExpiryOption(arg(i)) && i + 1 < argc()) {
-      expiry = ReadExpiryOption(arg(i), arg(i + 1));
-      misread = !expiry;  // the primary understood a number that we don't
-      ++i;
-    } else {
-      follow_->unknown = true;  // an option of a newer server: the primary took it, we can't tell what it did
-      return;
-    }
-  }
-  const bool null = IsNullReply(reply_);
-  const bool applied = !get ? !null : nx ? null : xx ? !null : true;
-  if (!applied) return;
-  if (misread) {
+  const SetOptions options = ReadSetOptions(request_, 3);
+  if (options.unknown) {
     follow_->unknown = true;
     return;
   }
-  if (keep_ttl) return Emit({"SET", key(), arg(2), "KEEPTTL"}, Kind::kOk);
-  SetExpiring(arg(2), expiry);
+  // What the digest of the old value is, only the server knows: what the key holds now was asked for.
+  if (options.by_digest && options.get) return CopyKeys();
+  const bool null = IsNullReply(reply_);
+  bool applied = true;
+  if (!options.get || options.xx) {
+    applied = !null;
+  } else if (options.nx) {
+    applied = null;
+  } else if (options.if_equal || options.if_other) {
+    const bool equal = !null && ParseReply(reply_).text == options.compared;
+    applied = equal == options.if_equal;
+  }
+  if (!applied) return;
+  if (options.misread) {
+    follow_->unknown = true;  // the primary understood a number that we don't
+    return;
+  }
+  if (options.keep_ttl) return Emit({"SET", key(), arg(2), "KEEPTTL"}, Kind::kOk);
+  SetExpiring(key(), arg(2), options.expiry);
 }
 
-void Rewriter::SetExpiring(std::string_view value, std::optional<GivenExpiry> expiry) {
-  if (!expiry) return Emit({"SET", key(), value}, Kind::kOk);
-  NoteExpiry(key(), *expiry);  // also when it is past: by the primary's clock it may not be
-  if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kNoError);
-  Emit({"SET", key(), value, "PXAT", Text(SecondaryExpiry(*expiry))}, Kind::kOk);
+void Rewriter::SetExpiring(std::string_view name, std::string_view value, std::optional<GivenExpiry> expiry) {
+  if (!expiry) return Emit({"SET", name, value}, Kind::kOk);
+  NoteExpiry(name, *expiry);  // also when it is past: by the primary's clock it may not be
+  if (IsPast(accepted_.times, *expiry)) return Emit({"DEL", name}, Kind::kNoError);
+  Emit({"SET", name, value, "PXAT", Text(SecondaryExpiry(accepted_.times, *expiry))}, Kind::kOk);
+}
+
+// MSETEX numkeys key value … options. Each pair for itself: the secondary may not know MSETEX.
+void Rewriter::MsetEx() {
+  if (IntegerReply(reply_) != 1) return;
+  const KeyIndices keys = FindKeys(row_, request_);
+  const SetOptions options = keys.empty() ? SetOptions() : ReadSetOptions(request_, keys.back() + 2);
+  if (keys.empty() || options.unknown || options.misread) {
+    follow_->unknown = true;
+    return;
+  }
+  if (!options.keep_ttl && !options.expiry) {
+    Args args{"MSET"};
+    for (size_t i = keys.front(); i < keys.back() + 2; ++i) args.push_back(arg(i));
+    return Emit(args, Kind::kOk);
+  }
+  for (const uint32_t i : keys) {
+    if (options.keep_ttl) {
+      Emit({"SET", arg(i), arg(i + 1), "KEEPTTL"}, Kind::kOk);
+    } else {
+      SetExpiring(arg(i), arg(i + 1), options.expiry);
+    }
+  }
 }
 
 void Rewriter::SetEx() {
   const auto expiry = ReadExpiry(arg(2), false, row_.name == "setex");
-  if (expiry) return SetExpiring(arg(3), expiry);
+  if (expiry) return SetExpiring(key(), arg(3), expiry);
   follow_->unknown = true;
 }
 
@@ -274,8 +277,8 @@ void Rewriter::GetEx() {
     return;
   }
   NoteExpiry(key(), *expiry);
-  if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
-  Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(*expiry))}, Kind::kInteger, 1);
+  if (IsPast(accepted_.times, *expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
+  Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(accepted_.times, *expiry))}, Kind::kInteger, 1);
 }
 
 void Rewriter::Expire() {
@@ -288,8 +291,8 @@ void Rewriter::Expire() {
     return;
   }
   NoteExpiry(key(), *expiry);
-  if (IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
-  Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(*expiry))}, Kind::kInteger, 1);
+  if (IsPast(accepted_.times, *expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
+  Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(accepted_.times, *expiry))}, Kind::kInteger, 1);
 }
 
 void Rewriter::Copy() {
@@ -321,8 +324,8 @@ void Rewriter::Restore() {
     return;
   }
   if (expiry->ms != 0) NoteExpiry(key(), *expiry);
-  if (expiry->ms != 0 && IsPast(*expiry)) return Emit({"DEL", key()}, Kind::kNoError);
-  const std::string when = expiry->ms == 0 ? "0" : Text(SecondaryExpiry(*expiry));
+  if (expiry->ms != 0 && IsPast(accepted_.times, *expiry)) return Emit({"DEL", key()}, Kind::kNoError);
+  const std::string when = expiry->ms == 0 ? "0" : Text(SecondaryExpiry(accepted_.times, *expiry));
   Args args{"RESTORE", key(), when, arg(3), "REPLACE", "ABSTTL"};
   args.insert(args.end(), rest.begin(), rest.end());
   Emit(args, Kind::kOk);

@@ -14,11 +14,10 @@ struct StreamReadOptions {
   size_t group = 0;  // where GROUP stands, its two names behind it; 0: nowhere
   bool block = false;
   bool no_ack = false;
-  bool claim = false;  // of Redis 8.4
 };
 StreamReadOptions ReadStreamReadOptions(RequestView request);
 
-// Does this XADD or XTRIM trim with "~", so that only the server knows how much went?
-bool TrimsApproximately(const CommandRow& row, RequestView request);
+// Does only the stream's length tell what this XADD or XTRIM did? It trims with "~", or adds once (IDMP).
+bool NeedsStreamLength(const CommandRow& row, RequestView request);
 
 }  // namespace crossfade

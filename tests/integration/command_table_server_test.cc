@@ -1,6 +1,7 @@
 // Holds the command table against a real redis-server 7.0 (the one on the PATH, or CROSSFADE_REDIS_SERVER): every row's
 // arity, flags and key places are what COMMAND says, no command is missing on either side, and FindKeys finds what
-// COMMAND GETKEYS finds. Another version is skipped: the rows are Redis 7.0's.
+// COMMAND GETKEYS finds. Another version is skipped: the rows are Redis 7.0's. Those of later versions, of other
+// servers and of modules (IsNewer) may be unknown to it.
 //
 // The server listens on a socket of its own in a new directory, so that no other test can be in its way.
 #include <hiredis/hiredis.h>
@@ -31,6 +32,9 @@ using Words = std::vector<std::string_view>;
 
 // Rows of ours that Redis 7.0 lacks.
 constexpr std::string_view kNewerThanServer[] = {"client|setinfo"};
+
+// Commands of Redis 7.0 that take more arguments in later versions (Redis 7.2, Valkey 9): ours is "at least".
+constexpr std::string_view kWiderThanServer[] = {"move", "zrank", "zrevrank"};
 
 constexpr std::pair<std::string_view, uint32_t> kFlagNames[] = {
     {"write", kFlagWrite},
@@ -203,7 +207,9 @@ TEST_F(CommandTableServerTest, EveryCommandOfTheServerHasItsRow) {
   for (const auto& [name, expected] : server_rows) {
     const CommandRow* row = FindCommandByName(name);
     ASSERT_NE(row, nullptr) << name;
-    EXPECT_EQ(row->arity, expected.arity) << name;
+    bool wider =
+        std::find(std::begin(kWiderThanServer), std::end(kWiderThanServer), name) != std::end(kWiderThanServer);
+    EXPECT_EQ(row->arity, wider ? -expected.arity : expected.arity) << name;
     EXPECT_EQ(row->first_key, expected.first_key) << name;
     EXPECT_EQ(row->last_key, expected.last_key) << name;
     EXPECT_EQ(row->step, expected.step) << name;
@@ -222,6 +228,7 @@ TEST_F(CommandTableServerTest, EveryRowIsACommandOfTheServer) {
   for (const CommandRow& row : AllCommands()) {
     bool newer =
         std::find(std::begin(kNewerThanServer), std::end(kNewerThanServer), row.name) != std::end(kNewerThanServer);
+    if (IsNewer(row)) continue;
     EXPECT_EQ(server_rows.contains(std::string(row.name)), !newer) << row.name;
   }
 }

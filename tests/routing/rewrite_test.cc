@@ -80,7 +80,7 @@ TEST(RewriteSet, PastOnTheSecondarysClockIsADel) {
 }
 
 TEST(RewriteSet, OptionsNotKnownAreUnknown) {
-  EXPECT_THAT(Emitted("SET k v IFEQ x", kOk), ElementsAre(kUnknown));
+  EXPECT_THAT(Emitted("SET k v IFLESS x", kOk), ElementsAre(kUnknown));
   EXPECT_THAT(Emitted("SET k v EX", kOk), ElementsAre(kUnknown));
   EXPECT_THAT(Emitted("SET k v STICK", kOk), ElementsAre(kUnknown));
 }

@@ -96,6 +96,7 @@ struct RewriteOptions {
   std::vector<std::string> companions;
   bool eager_consumers = true;
   WriteTimes times = kTimes;
+  bool field_expiry = false;
 };
 
 inline Follow FollowOf(const std::vector<std::string_view>& words, std::string_view reply,
@@ -110,7 +111,9 @@ inline Follow FollowOf(const std::vector<std::string_view>& words, std::string_v
     ADD_FAILURE() << "no write: " << words[0];
     return follow;
   }
-  Rewrite({*row, request.view(), reply, options.companions, options.times, options.eager_consumers}, &follow);
+  Rewrite(
+      {*row, request.view(), reply, options.companions, options.times, options.eager_consumers, options.field_expiry},
+      &follow);
   return follow;
 }
 

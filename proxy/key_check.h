@@ -5,8 +5,9 @@
 // What always holds: a verdict of equal or different is about one logical instant, the last question's, whatever was
 // written between the questions. No value is fetched that was larger than limits.settle_value_bytes when it was looked
 // at. Keys that are just expiring, and HyperLogLogs whose bytes differ only in a server's cache, are not different.
-// It changes nothing, marks nothing and tries nothing again: that is for who asks (proxy/settle, verification).
-// Fields of a hash that expire by themselves count as part of its value.
+// It marks nothing dirty and tries nothing again: that is for who asks (proxy/settle, verification). It changes nothing
+// either, but for the count that PFCOUNT leaves in a HyperLogLog. Times to live of single fields of a hash are not
+// compared, and a field that has expired on one side only is a difference of value.
 #pragma once
 
 #include <cstddef>

@@ -42,6 +42,18 @@ const char* Name(OnMiss on_miss) {
   return on_miss == OnMiss::kNil ? "nil" : "primary";
 }
 
+const char* Name(ScriptMode mode) {
+  switch (mode) {
+    case ScriptMode::kAuto:
+      return "auto";
+    case ScriptMode::kVerbatim:
+      return "verbatim";
+    case ScriptMode::kCopy:
+      return "copy";
+  }
+  return "?";
+}
+
 bool ParseName(const std::string& text, Side* out) {
   for (Side side : {Side::kOld, Side::kNew}) {
     if (text == SideName(side)) {
@@ -66,6 +78,10 @@ bool ParseName(const std::string& text, SplitMode* out) {
 
 bool ParseName(const std::string& text, OnMiss* out) {
   return FindByName(text, {OnMiss::kNil, OnMiss::kPrimary}, out);
+}
+
+bool ParseName(const std::string& text, ScriptMode* out) {
+  return FindByName(text, {ScriptMode::kAuto, ScriptMode::kVerbatim, ScriptMode::kCopy}, out);
 }
 
 std::string Address::ToString() const {

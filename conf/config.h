@@ -27,12 +27,14 @@ const char* Name(SecondaryMode mode);
 const char* Name(AckMode mode);
 const char* Name(SplitMode mode);
 const char* Name(OnMiss on_miss);
+const char* Name(ScriptMode mode);
 // Each returns false, and leaves *out alone, when `text` is none of the names.
 bool ParseName(const std::string& text, Side* out);
 bool ParseName(const std::string& text, SecondaryMode* out);
 bool ParseName(const std::string& text, AckMode* out);
 bool ParseName(const std::string& text, SplitMode* out);
 bool ParseName(const std::string& text, OnMiss* out);
+bool ParseName(const std::string& text, ScriptMode* out);
 
 struct Address {
   std::string host;
@@ -130,7 +132,7 @@ struct MismatchConfig {
 struct Config {
   Address listen{"127.0.0.1", 6400};
   bool admin_commands = false;  // may applications run CONFIG SET, DEBUG, SHUTDOWN … on the primary?
-  BackendConfig backends[2];  // by Side
+  BackendConfig backends[2];    // by Side
   RoutingConfig routing;
   std::vector<RuleConfig> rules;
   RepairConfig repair;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "conf/config_mistakes.h"
 #include "conf/config_section.h"
@@ -28,6 +29,7 @@ constexpr Range kCounts{1, 1'000'000'000};
 constexpr Range kSmallCounts{1, 1'000'000};
 constexpr Range kBufferBytes{1 << 10, 1LL << 40};
 constexpr Range kTimeoutsMs{1, 24 * kHourMs};
+constexpr char kScriptModes[] = "\"auto\", \"copy\" or \"verbatim\"";
 
 // One load: reads the file's tables, then the flags over them, then checks what must agree.
 class Loader {
@@ -51,6 +53,8 @@ class Loader {
   void ReadBackend(Side side, Section section);
   void ReadRouting(Section section);
   void ReadRules(std::vector<Section> sections);
+  void ReadScripts(Section scripts, std::vector<Section> rules);
+  void ReadSettle(Section section);
   void ReadLimits(Section section);
   void ReadTimeouts(Section section);
   void ReadRemaining(Section* root);
@@ -101,6 +105,7 @@ void Loader::ReadTables(const toml::table& table) {
   Section listen = root.Table("listen");
   std::optional<std::string> address = listen.String("address", "HOST:PORT in quotes", &listen_place_);
   if (address) ReadAddress(*address, &listen_place_, &config_.listen);
+  listen.Bool("admin_commands", &config_.admin_commands);
   Done(std::move(listen));
 
   Section backends = root.Table("backends");
@@ -111,6 +116,9 @@ void Loader::ReadTables(const toml::table& table) {
 
   ReadRouting(root.Table("routing"));
   ReadRules(root.Tables("rule"));
+  Section scripts = root.Table("scripts");
+  ReadScripts(std::move(scripts), root.Tables("script"));
+  ReadSettle(root.Table("settle"));
   ReadLimits(root.Table("limits"));
   ReadTimeouts(root.Table("timeouts"));
   ReadRemaining(&root);
@@ -167,6 +175,40 @@ void Loader::ReadRules(std::vector<Section> sections) {
   }
 }
 
+void Loader::ReadScripts(Section scripts, std::vector<Section> rules) {
+  scripts.Choice("mode", kScriptModes, &config_.scripts.mode);
+  Done(std::move(scripts));
+
+  std::map<std::string, int64_t> line_of_name;
+  for (Section& section : rules) {
+    ScriptRule rule;
+    Place place;
+    std::optional<std::string> name = section.String("name", "a SHA1 or a function's name, in quotes", &place);
+    if (place.key.empty()) {
+      mistakes_.Add(section.Whole(), "expected a name in each [[script]]");
+    } else if (name && name->empty()) {
+      mistakes_.Add(place, "expected a SHA1 or a function's name, got \"\" (what counts for all goes under [scripts])");
+    } else if (name) {
+      rule.name = *name;
+      // Servers tell neither SHA1s nor functions apart by case.
+      auto [earlier, is_first] = line_of_name.emplace(absl::AsciiStrToLower(*name), place.line);
+      if (!is_first) {
+        mistakes_.Add(place, absl::StrCat("the script of line ", earlier->second, " has this name already"));
+      }
+    }
+    section.Choice("mode", kScriptModes, &rule.mode);
+    config_.scripts.rules.push_back(std::move(rule));
+    Done(std::move(section));
+  }
+}
+
+void Loader::ReadSettle(Section section) {
+  section.Percent("share", &config_.settle.share);
+  section.Count("quiet_ms", kTimeoutsMs, &config_.settle.quiet_ms);
+  section.Count("keys_per_second", kRates, &config_.settle.keys_per_second);
+  Done(std::move(section));
+}
+
 void Loader::ReadLimits(Section section) {
   LimitsConfig* limits = &config_.limits;
   section.Bytes("secondary_queue", kBufferBytes, &limits->secondary_queue_bytes);
@@ -175,6 +217,10 @@ void Loader::ReadLimits(Section section) {
   section.Bytes("client_output", kBufferBytes, &limits->client_output_bytes);
   section.Count("client_pipeline", kSmallCounts, &limits->client_pipeline);
   section.Count("expiring_keys", kCounts, &limits->expiring_keys);
+  section.Count("settle_keys", kCounts, &limits->settle_keys);
+  section.Bytes("settle_value", kBufferBytes, &limits->settle_value_bytes);
+  section.Bytes("scripts", kBufferBytes, &limits->script_bytes);
+  section.Count("private_connections", kSmallCounts, &limits->private_connections);
   section.Count("mismatches", kSmallCounts, &limits->mismatches);
   Done(std::move(section));
 }

@@ -41,6 +41,8 @@ const char* Name(DirtyCause cause) {
       return "effect_unknown";
     case DirtyCause::kDirtySource:
       return "dirty_source";
+    case DirtyCause::kSettleDiffered:
+      return "settle_differed";
   }
   return "";
 }

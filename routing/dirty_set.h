@@ -30,8 +30,9 @@ enum class DirtyCause : uint8_t {
   kMiss,            // on_miss = "primary": new lacked the key
   kEffectUnknown,   // an effect that can't be repeated from the reply
   kDirtySource,     // written from a key that was dirty on the secondary
+  kSettleDiffered,  // compared again once it was quiet, and different
 };
-inline constexpr int kDirtyCauses = 11;
+inline constexpr int kDirtyCauses = 12;
 const char* Name(DirtyCause cause);
 
 class DirtySet {

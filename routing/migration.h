@@ -79,6 +79,14 @@ struct Counters {
   uint64_t acks_failed = 0;             // ack = both: the secondary refused or was too slow
   uint64_t clients_refused = 0;
   uint64_t clients_total = 0;
+
+  // Keys compared again once they were quiet.
+  uint64_t settle_checked = 0;         // the sum of the next four
+  uint64_t settle_equal = 0;           // the same on both
+  uint64_t settle_differed = 0;        // not the same: repaired
+  uint64_t settle_too_big = 0;         // not compared: beyond limits.settle_value
+  uint64_t settle_not_comparable = 0;  // not compared: a module's value, or a server refused to answer
+  uint64_t settle_left_out = 0;        // should have been, but too many waited
 };
 
 }  // namespace crossfade

@@ -31,7 +31,7 @@ THIRD_PARTY = (
     (re.compile(r"uv\.h$|uv/"), re.compile(r"proxy/uv_\w+\.(h|cc)$"), "proxy/uv_*"),
     (re.compile(r"llhttp\.h$"), re.compile(r"proxy/http_message\.(h|cc)$"), "proxy/http_message.*"),
     (re.compile(r"toml\+\+/"), re.compile(r"conf/config_section\.(h|cc)$"), "conf/config_section.*"),
-    (re.compile(r"openssl/"), re.compile(r"proxy/tls\.(h|cc)$"), "proxy/tls.*"),
+    (re.compile(r"openssl/"), re.compile(r"(proxy/tls|protocol/sha1)\.(h|cc)$"), "proxy/tls.* and protocol/sha1.*"),
     (re.compile(r"hiredis/"), re.compile(r"(tests|benchmarks)/"), "tests/ and benchmarks/"),
 )
 
@@ -169,6 +169,8 @@ SAMPLES = (
     ("conf/config_section.h", HEADER + "#include <toml++/toml.h>\n", None),
     ("conf/config.cc", "#include <toml++/toml.h>\n", "third-party"),
     ("proxy/tls.cc", "#include <openssl/ssl.h>\n", None),
+    ("protocol/sha1.cc", "#include <openssl/evp.h>\n", None),
+    ("protocol/reply.cc", "#include <openssl/evp.h>\n", "third-party"),
     ("proxy/uv_io.cc", "#include <openssl/ssl.h>\n", "third-party"),
     ("tests/a_test.cc", "#include <hiredis/hiredis.h>\n", None),
     ("benchmarks/a.cc", "#include <hiredis/hiredis.h>\n", None),

@@ -6,36 +6,12 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/conf/parsing.h"
+
 namespace crossfade {
 namespace {
 
 using ::testing::StartsWith;
-
-constexpr char kBackends[] =
-    "[backends.old]\n"
-    "url = \"redis://a:1\"\n"
-    "[backends.new]\n"
-    "url = \"redis://b:2\"\n";  // four lines: what follows begins at line 5
-
-absl::StatusOr<Config> Parse(const std::string& text) {
-  return ParseConfig(text, "c.toml", {});
-}
-
-Config MustParse(const std::string& text) {
-  absl::StatusOr<Config> config = Parse(text);
-  EXPECT_TRUE(config.ok()) << config.status();
-  return config.value_or(Config{});
-}
-
-std::string ErrorOf(const absl::StatusOr<Config>& config) {
-  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
-  return std::string(config.status().message());
-}
-
-// The errors of `text` under good backends.
-std::string ErrorWith(const std::string& text) {
-  return ErrorOf(Parse(kBackends + text));
-}
 
 std::string ReadWholeFile(const std::string& path) {
   std::ifstream file(path);
@@ -48,6 +24,7 @@ constexpr char kSamplePath[] = "conf/crossfade.toml";  // tests run in the root 
 
 void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.listen.ToString(), b.listen.ToString());
+  EXPECT_EQ(a.admin_commands, b.admin_commands);
   for (Side side : {Side::kOld, Side::kNew}) {
     EXPECT_EQ(a.backend(side).address.ToString(), b.backend(side).address.ToString());
     EXPECT_EQ(a.backend(side).user, b.backend(side).user);
@@ -61,6 +38,11 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.routing.split, b.routing.split);
   EXPECT_EQ(a.routing.on_miss, b.routing.on_miss);
   EXPECT_EQ(a.rules.size(), b.rules.size());
+  EXPECT_EQ(a.scripts.mode, b.scripts.mode);
+  EXPECT_EQ(a.scripts.rules.size(), b.scripts.rules.size());
+  EXPECT_EQ(a.settle.share, b.settle.share);
+  EXPECT_EQ(a.settle.quiet_ms, b.settle.quiet_ms);
+  EXPECT_EQ(a.settle.keys_per_second, b.settle.keys_per_second);
   EXPECT_EQ(a.repair.enabled, b.repair.enabled);
   EXPECT_EQ(a.repair.keys_per_second, b.repair.keys_per_second);
   EXPECT_EQ(a.backfill.keys_per_second, b.backfill.keys_per_second);
@@ -70,6 +52,10 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.limits.client_output_bytes, b.limits.client_output_bytes);
   EXPECT_EQ(a.limits.client_pipeline, b.limits.client_pipeline);
   EXPECT_EQ(a.limits.expiring_keys, b.limits.expiring_keys);
+  EXPECT_EQ(a.limits.settle_keys, b.limits.settle_keys);
+  EXPECT_EQ(a.limits.settle_value_bytes, b.limits.settle_value_bytes);
+  EXPECT_EQ(a.limits.script_bytes, b.limits.script_bytes);
+  EXPECT_EQ(a.limits.private_connections, b.limits.private_connections);
   EXPECT_EQ(a.limits.mismatches, b.limits.mismatches);
   EXPECT_EQ(a.timeouts.connect_ms, b.timeouts.connect_ms);
   EXPECT_EQ(a.timeouts.response_ms, b.timeouts.response_ms);
@@ -87,6 +73,7 @@ void ExpectSame(const Config& a, const Config& b) {
 constexpr char kEveryKey[] = R"(
 [listen]
 address = "0.0.0.0:7000"
+admin_commands = true
 [backends.old]
 url = "redis://ann:s3cret@old.example:1234"
 [backends.new]
@@ -106,6 +93,17 @@ compare = 2.5
 on_miss = "nil"
 [[rule]]
 prefix = "cart:"
+[scripts]
+mode = "copy"
+[[script]]
+name = "59B6ab2fbe0ee4b25733de0f62e6cda4899ef8e9"
+mode = "verbatim"
+[[script]]
+name = "my_function"
+[settle]
+share = 2.5
+quiet_ms = 21
+keys_per_second = 22
 [repair]
 enabled = false
 keys_per_second = 7
@@ -118,6 +116,10 @@ clients = 10
 client_output = 2048
 client_pipeline = 11
 expiring_keys = 12
+settle_keys = 23
+settle_value = "24KiB"
+scripts = 2500
+private_connections = 26
 mismatches = 13
 [timeouts]
 connect = "14ms"
@@ -138,13 +140,16 @@ dir = "state"
 TEST(ConfigLoader, ReadsEveryKey) {
   Config expected;
   expected.listen = {"0.0.0.0", 7000};
+  expected.admin_commands = true;
   expected.backends[0] = {{"old.example", 1234}, "ann", "s3cret"};
   expected.backends[1] = {{"::1", 6379}, "", ""};
   expected.routing = {Side::kNew, SecondaryMode::kOff, AckMode::kBoth, 12.5, 100, SplitMode::kRandom, OnMiss::kPrimary};
   expected.rules.resize(2);
+  expected.scripts = {ScriptMode::kCopy, {{"59B6ab2fbe0ee4b25733de0f62e6cda4899ef8e9", ScriptMode::kVerbatim}, {}}};
+  expected.settle = {2.5, 21, 22};
   expected.repair = {false, 7};
   expected.backfill = {8};
-  expected.limits = {1'000'000'000, 9, 10, 2048, 11, 12, 13};
+  expected.limits = {1'000'000'000, 9, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 13};
   expected.timeouts = {14, 15'000, 16, 17 * 60'000, 2 * 3'600'000, 18};
   expected.mismatches.keep_values = true;
   expected.admin = {{"0.0.0.0", 7001}, "/etc/token"};
@@ -162,6 +167,12 @@ TEST(ConfigLoader, ReadsEveryKey) {
   EXPECT_LT(config.rules[1].reads_new, 0);
   EXPECT_LT(config.rules[1].compare, 0);
   EXPECT_FALSE(config.rules[1].has_on_miss);
+
+  ASSERT_EQ(config.scripts.rules.size(), 2u);
+  EXPECT_EQ(config.scripts.rules[0].name, "59B6ab2fbe0ee4b25733de0f62e6cda4899ef8e9");
+  EXPECT_EQ(config.scripts.rules[0].mode, ScriptMode::kVerbatim);
+  EXPECT_EQ(config.scripts.rules[1].name, "my_function");
+  EXPECT_EQ(config.scripts.rules[1].mode, ScriptMode::kAuto);
 }
 
 TEST(ConfigLoader, SampleHasTheDefaults) {
@@ -228,8 +239,8 @@ TEST(ConfigLoader, FlagErrorsNameTheFlag) {
   flags.admin = "h:99999";
   flags.state_dir = "";
   EXPECT_EQ(ErrorOf(ParseConfig("x = 1\n", "c.toml", flags)),
-            "c.toml:1: x: unknown key, expected one of listen, backends, routing, rule, limits, timeouts, repair, "
-            "backfill, mismatches, admin, state\n"
+            "c.toml:1: x: unknown key, expected one of listen, backends, routing, rule, scripts, script, settle, "
+            "limits, timeouts, repair, backfill, mismatches, admin, state\n"
             "--old: rediss:// is refused: TLS to backends is not built yet (redis:// through a TLS tunnel works)\n"
             "--new: expected redis://[[user]:password@]host[:port]\n"
             "--listen: expected HOST:PORT, :PORT or [IPV6]:PORT, got \"6400\": the port is missing\n"
@@ -311,76 +322,17 @@ TEST(ConfigLoader, DottedAndInlineFormsAreTheSame) {
   EXPECT_EQ(config.limits.clients, 5);
 }
 
-struct BadLine {
-  const char* table;
-  const char* line;
-  const char* error;
-};
-
-class BadLineTest : public ::testing::TestWithParam<BadLine> {};
-
-TEST_P(BadLineTest, IsRefusedWithItsLine) {
-  const BadLine& bad = GetParam();
-  EXPECT_EQ(ErrorWith(std::string(bad.table) + "\n" + bad.line + "\n"), std::string("c.toml:") + bad.error);
-}
-
-const BadLine kBadLines[] = {
-    {"[listen]", "address = \"*:1\"",
-     "6: listen.address: expected HOST:PORT, :PORT or [IPV6]:PORT, got \"*:1\": the host is no host name or IP "
-     "address"},
-    {"[routing]", "primary = \"second\"", "6: routing.primary: expected \"old\" or \"new\", got \"second\""},
-    {"[routing]", "secondary = \"Follow\"",
-     "6: routing.secondary: expected \"follow\", \"journal\" or \"off\", got \"Follow\""},
-    {"[routing]", "ack = true", "6: routing.ack: expected \"primary\" or \"both\", got true"},
-    {"[routing]", "split = \"keys\"", "6: routing.split: expected \"key\" or \"random\", got \"keys\""},
-    {"[routing]", "on_miss = []", "6: routing.on_miss: expected \"nil\" or \"primary\", got an array"},
-    {"[routing]", "reads_new = -1", "6: routing.reads_new: expected a percentage from 0 to 100, got -1"},
-    {"[routing]", "reads_new = \"50\"", "6: routing.reads_new: expected a percentage from 0 to 100, got \"50\""},
-    {"[routing]", "compare = 100.5", "6: routing.compare: expected a percentage from 0 to 100, got 100.5"},
-    {"[routing]", "compare = nan", "6: routing.compare: expected a percentage from 0 to 100, got nan"},
-    {"[routing]", "compare = inf", "6: routing.compare: expected a percentage from 0 to 100, got inf"},
-    {"[repair]", "enabled = \"yes\"", "6: repair.enabled: expected true or false, got \"yes\""},
-    {"[repair]", "enabled = 1", "6: repair.enabled: expected true or false, got 1"},
-    {"[repair]", "keys_per_second = 0", "6: repair.keys_per_second: expected a whole number from 1 to 10000000, got 0"},
-    {"[backfill]", "keys_per_second = 1.5",
-     "6: backfill.keys_per_second: expected a whole number from 1 to 10000000, got 1.5"},
-    {"[limits]", "secondary_queue = 0", "6: limits.secondary_queue: expected a size from \"1KiB\" to \"1TiB\", got 0"},
-    {"[limits]", "secondary_queue = \"2TiB\"",
-     "6: limits.secondary_queue: expected a size from \"1KiB\" to \"1TiB\", got \"2TiB\""},
-    {"[limits]", "client_output = false",
-     "6: limits.client_output: expected a size from \"1KiB\" to \"1TiB\", got false"},
-    {"[limits]", "dirty_keys = -5", "6: limits.dirty_keys: expected a whole number from 1 to 1000000000, got -5"},
-    {"[limits]", "clients = 1000001", "6: limits.clients: expected a whole number from 1 to 1000000, got 1000001"},
-    {"[limits]", "client_pipeline = {}",
-     "6: limits.client_pipeline: expected a whole number from 1 to 1000000, got a table"},
-    {"[limits]", "expiring_keys = 2020-01-01",
-     "6: limits.expiring_keys: expected a whole number from 1 to 1000000000, got a date or time"},
-    {"[limits]", "mismatches = 0", "6: limits.mismatches: expected a whole number from 1 to 1000000, got 0"},
-    {"[timeouts]", "connect = 100", "6: timeouts.connect: expected a duration from \"1ms\" to \"24h\", got 100"},
-    {"[timeouts]", "response = \"0s\"",
-     "6: timeouts.response: expected a duration from \"1ms\" to \"24h\", got \"0s\""},
-    {"[timeouts]", "read = \"100\"", "6: timeouts.read: expected a duration from \"1ms\" to \"24h\", got \"100\""},
-    {"[timeouts]", "ack = \"25h\"", "6: timeouts.ack: expected a duration from \"1ms\" to \"24h\", got \"25h\""},
-    {"[timeouts]", "shutdown = \"soon\"",
-     "6: timeouts.shutdown: expected a duration from \"1ms\" to \"24h\", got \"soon\""},
-    {"[mismatches]", "keep_values = 0", "6: mismatches.keep_values: expected true or false, got 0"},
-    {"[admin]", "token_file = 5", "6: admin.token_file: expected a path in quotes, got 5"},
-    {"[state]", "dir = \"\"", "6: state.dir: expected a directory, got \"\""},
-    {"[[rule]]", "prefix = \"\"",
-     "6: rule.prefix: expected a prefix, got \"\" (what counts for all keys goes under [routing])"},
-    {"[[rule]]", "prefix = 1", "6: rule.prefix: expected the beginning of keys, in quotes, got 1"},
-    {"[rule]", "prefix = \"a\"", "5: rule: expected tables, each under [[rule]], got a table"},
-    {"", "[listen.address]", "6: listen.address: expected HOST:PORT in quotes, got a table"},
-    {"", "[[routing]]", "6: routing: expected a table, [routing], got an array of tables"},
-};
-
-INSTANTIATE_TEST_SUITE_P(All, BadLineTest, ::testing::ValuesIn(kBadLines));
-
 TEST(ConfigLoader, RulesHaveDistinctPrefixes) {
   EXPECT_EQ(
       ErrorWith("[[rule]]\nprefix = \"a:\"\n\n[[rule]]\nprefix = \"a\"\n[[rule]]\nprefix = \"a:\"\ncompare = 200\n"),
       "c.toml:11: rule.prefix: the rule of line 6 has this prefix already\n"
       "c.toml:12: rule.compare: expected a percentage from 0 to 100, got 200");
+}
+
+TEST(ConfigLoader, ScriptsHaveDistinctNames) {
+  EXPECT_EQ(ErrorWith("[[script]]\nname = \"f\"\n[[script]]\nname = \"F\"\nmode = \"no\"\n"),
+            "c.toml:8: script.name: the script of line 6 has this name already\n"
+            "c.toml:9: script.mode: expected \"auto\", \"copy\" or \"verbatim\", got \"no\"");
 }
 
 TEST(ConfigLoader, AddressesMustDiffer) {
@@ -438,6 +390,9 @@ TEST(Names, RoundTrip) {
   for (AckMode mode : {AckMode::kPrimary, AckMode::kBoth}) EXPECT_TRUE(round_trips(mode, Name(mode)));
   for (SplitMode mode : {SplitMode::kKey, SplitMode::kRandom}) EXPECT_TRUE(round_trips(mode, Name(mode)));
   for (OnMiss on_miss : {OnMiss::kNil, OnMiss::kPrimary}) EXPECT_TRUE(round_trips(on_miss, Name(on_miss)));
+  for (ScriptMode mode : {ScriptMode::kAuto, ScriptMode::kVerbatim, ScriptMode::kCopy}) {
+    EXPECT_TRUE(round_trips(mode, Name(mode)));
+  }
   AckMode untouched = AckMode::kBoth;
   EXPECT_FALSE(ParseName("", &untouched));
   EXPECT_EQ(untouched, AckMode::kBoth);

@@ -129,6 +129,7 @@ void KeyCheck::Check(int db, std::string_view key, Callback done) {
 }
 
 void KeyCheck::Ask(const CasePtr& check, std::string commands, int count, Next next) {
+  if (lane_->Gated(check->key)) return Finish(check, KeyOutcome::kBusy);  // somebody is at work on it elsewhere
   check->asked_us = io_->clock()->NowUs();
   check->order = lane_->next_order();
   Question question;

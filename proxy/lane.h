@@ -108,6 +108,8 @@ class Lane : private Link::Owner {
   // May `key` be copied, or compared on both sides, now?
   bool Gated(std::string_view key) const { return !gates_.empty() && gates_.Blocks(key); }
   void set_logins(const Logins* logins);
+  // Without one every script is run again on the secondary. Must outlive this object.
+  void set_scripts(ScriptBook* scripts) { scripts_ = scripts; }
   // Copies one key from the primary to the secondary. `done(true)` once the secondary has it; the dirty set has been
   // told. REQUIRES: CanCopy().
   void SubmitCopy(const DirtySet::Key& key, std::function<void(bool copied)> done);
@@ -181,6 +183,7 @@ class Lane : private Link::Owner {
   void SendTransaction(Slot* slot);
   bool CopiesItsKeys(const QueuedCommand& command) const;
   bool LoginUsable(LoginId login, ReplyTo to);
+  ScriptPlan PlanScript(const CommandRow& row, RequestView request) const;
   void ReserveFollow(Slot* slot);
   void NoteUnfollowed(Slot* slot, DirtyCause cause);
   void SetDeadline(Slot* slot, int64_t delay_ms);
@@ -190,6 +193,8 @@ class Lane : private Link::Owner {
   void PrimaryAnswered(Slot* slot);
   void PrimaryOver(Slot* slot);
   void ReadAnswered(Slot* slot);
+  void LearnScript(Slot* slot);
+  void PrependScript(Slot* slot);
   void WriteRefused(Slot* slot);
   void WriteAccepted(Slot* slot);
   void RewriteTransaction(Slot* slot);
@@ -208,6 +213,7 @@ class Lane : private Link::Owner {
   static bool CopyMet(const Expectation& expectation, std::string_view reply);
   static bool ElementMet(const Slot& slot, size_t index, std::string_view reply);
   void BothRefused(const Slot& slot);
+  void NoScript(const CommandRow& row, RequestView request);
   void CheckFollow(Slot* slot, std::string_view reply);
   void CheckBlock(Slot* slot, std::string_view reply);
   void SecondaryAnswered(Slot* slot);
@@ -241,6 +247,7 @@ class Lane : private Link::Owner {
   size_t lag_slots_ = 0;
   KeyGates gates_;
   const Logins* logins_ = nullptr;
+  ScriptBook* scripts_ = nullptr;
   struct Swap {
     uint64_t order;
     int a, b;

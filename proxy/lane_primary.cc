@@ -96,12 +96,16 @@ void Lane::ReadAnswered(Slot* slot) {
 
 void Lane::WriteAccepted(Slot* slot) {
   if (!slot->no_follow) ++counters_->writes_total;
+  LearnScript(slot);
   if (slot->kind == Slot::Kind::kTransaction) {
     RewriteTransaction(slot);
+  } else if (slot->script.reads_only) {
+    // It was made to write nothing.
   } else if (slot->row->route == Route::kBoth) {
     slot->follow.bytes = slot->request.view().bytes();
     slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
   } else {
+    if (slot->row->name == "evalsha") PrependScript(slot);
     Rewrite(AcceptedWrite(*slot->row, slot->request.view(), slot->primary_reply, *slot), &slot->follow);
     if (slot->row->name == "swapdb") DatabasesSwapped(*slot, slot->request.view());
   }
@@ -129,6 +133,33 @@ void Lane::WriteAccepted(Slot* slot) {
       nothing
           ? "ERR crossfade: applied on the primary, but the secondary gets it only as a copy (ack = \"both\")"
           : "ERR crossfade: applied on the primary, but the secondary is away (ack = \"both\"); it will be repaired");
+}
+
+// What the primary has accepted is known from now on.
+void Lane::LearnScript(Slot* slot) {
+  if (scripts_ == nullptr || slot->kind != Slot::Kind::kWrite) return;
+  const std::string_view name = slot->row->name;
+  const RequestView request = slot->request.view();
+  if (name == "eval") {
+    scripts_->Learn(request.arg(1), slot->script.sha);
+  } else if (name == "script|load") {
+    const std::string sha = scripts_->Learn(request.arg(2));
+    scripts_->Loaded(migration_->primary(), sha);
+    if (slot->secondary == Half::kPending) scripts_->Loaded(migration_->secondary(), sha);
+  } else if (name == "script|flush") {
+    scripts_->Forget();
+  }
+}
+
+// The secondary gets a script that it may lack before it is asked to run it; also when its keys are only copied, for
+// the day on which it is the primary.
+void Lane::PrependScript(Slot* slot) {
+  if (scripts_ == nullptr || slot->secondary != Half::kPending) return;
+  const std::string* body = scripts_->Body(slot->script.sha);
+  if (body == nullptr || !scripts_->NeedsLoading(migration_->secondary(), slot->script.sha)) return;
+  AppendCommand(&slot->follow.bytes, {"SCRIPT", "LOAD", *body});
+  slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
+  scripts_->Loaded(migration_->secondary(), slot->script.sha);
 }
 
 Accepted Lane::AcceptedWrite(const CommandRow& row, RequestView request, std::string_view reply,

@@ -154,6 +154,18 @@ void Lane::CheckFollow(Slot* slot, std::string_view reply) {
   if (IsErrorReply(reply)) {
     slot->refused = true;
     slot->secondary_reply = reply;
+    if (slot->kind == Slot::Kind::kWrite && ErrorCode(reply) == "NOSCRIPT") NoScript(*slot->row, slot->request.view());
+  }
+}
+
+// A script that only the secondary lacks is loaded there before it is used again; one whose body we never saw has its
+// keys copied.
+void Lane::NoScript(const CommandRow& row, RequestView request) {
+  if (scripts_ == nullptr || row.name != "evalsha") return;
+  if (scripts_->Body(request.arg(1)) != nullptr) {
+    scripts_->Unloaded(migration_->secondary(), request.arg(1));
+  } else {
+    scripts_->MissingUnknown(request.arg(1));
   }
 }
 
@@ -174,6 +186,10 @@ void Lane::CheckBlock(Slot* slot, std::string_view bytes) {
     if (!slot->diverged && at >= 0) slot->differed = slot->transaction[static_cast<size_t>(at)].row;
     slot->diverged = true;
     slot->refused = slot->refused || reply.items[i].is_error();
+    if (at >= 0 && ErrorCode(element) == "NOSCRIPT") {
+      const QueuedCommand& command = slot->transaction[static_cast<size_t>(at)];
+      NoScript(*command.row, command.request.view());
+    }
     if (reply.items[i].is_error()) slot->secondary_reply = element;
   }
 }

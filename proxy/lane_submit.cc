@@ -49,6 +49,10 @@ void Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int
   slot->keys = plan.keys;
   slot->request.Assign(request);
   if (is_read) return SubmitRead(slot, plan, choice);
+  if (plan.row->effect == Effect::kScript && scripts_ != nullptr) {
+    slot->script = PlanScript(*plan.row, request);
+    if (slot->script.unnamed_keys && !slot->script.reads_only) ++counters_->scripts_unnamed;
+  }
   slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && plan.act == Plan::Act::kWrite;
   slot->no_follow = plan.act == Plan::Act::kBoth;
   SendToPrimary(slot);
@@ -80,7 +84,7 @@ void Lane::SendToPrimary(Slot* slot) {
   slot->primary_left = 1;
   if (slot->kind != Slot::Kind::kWrite) return;
   const RequestView request = slot->request.view();
-  const Companion companion = CompanionOf(*slot->row, request);
+  const Companion companion = slot->script.copy ? Companion::kCopyKeys : CompanionOf(*slot->row, request);
   if (companion == Companion::kNone) return;
   link.Switch(slot->db, slot->protocol, slot->sent_us);  // what the proxy asks, it asks by its own rights
   scratch_.clear();
@@ -106,7 +110,15 @@ void Lane::NoteUnfollowed(Slot* slot, DirtyCause cause) {
   ++unfollowed_;
 }
 
+ScriptPlan Lane::PlanScript(const CommandRow& row, RequestView request) const {
+  // Dragonfly has scripts, but no functions.
+  return scripts_->PlanFor(row.name, request, secondary().info().product != "dragonfly");
+}
+
 bool Lane::CopiesItsKeys(const QueuedCommand& command) const {
+  if (command.row->effect == Effect::kScript && scripts_ != nullptr) {
+    return PlanScript(*command.row, command.request.view()).copy;
+  }
   return CompanionOf(*command.row, command.request.view()) != Companion::kNone;
 }
 

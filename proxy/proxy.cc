@@ -34,6 +34,7 @@ Proxy::Proxy(Io* io, const Config& config)
       config_(config),
       started_ms_(io->clock()->WallMs()),
       facts_(FactsOf(config)),
+      scripts_(&config_.scripts, static_cast<size_t>(config.limits.script_bytes)),
       splitter_(config.rules),
       dirty_(static_cast<size_t>(config.limits.dirty_keys)),
       expiry_(static_cast<size_t>(config.limits.expiring_keys)),
@@ -67,6 +68,10 @@ absl::Status Proxy::Open() {
                                        [this](bool holding) { Hold(holding); });
   facts_.modules = &modules_;
   lane_->set_logins(&logins_);
+  lane_->set_scripts(&scripts_);
+  key_check_ = std::make_unique<KeyCheck>(io_, &config_.limits, lane_.get());
+  settle_ = std::make_unique<Settle>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), key_check_.get(),
+                                     [this] { repair_->Wake(); });
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
   watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
   feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
@@ -152,9 +157,8 @@ void Proxy::SubmitToLane(Client* client, const Plan& plan, RequestView request, 
   Session& session = client->session();
   ReadChoice choice;
   if (plan.act == Plan::Act::kRead && !splitter_.Idle(migration().routing)) {
-    dice_ = dice_ * 6364136223846793005ULL + 1442695040888963407ULL;
     const std::string_view key = plan.keys.empty() ? std::string_view() : request.arg(plan.keys[0]);
-    choice = splitter_.Choose(migration().routing, key, dice_ ^ (dice_ >> 29));
+    choice = splitter_.Choose(migration().routing, key, NextDice());
   }
   lane_->Submit(plan, request, to, session.db(), session.protocol(), choice, session.login());
 }
@@ -230,6 +234,31 @@ void Proxy::OnFeedLost(uint64_t client) {
 
 void Proxy::OnWritten(const Slot& slot) {
   room_->OnWritten(slot);
+  if (!migration().following()) return;
+  const bool elsewhere = slot.answered_us != 0;
+  const auto touch = [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
+    const bool unproved = elsewhere || row.effect == Effect::kScript || row.effect == Effect::kModule;
+    for (uint32_t key : keys) {
+      if (unproved) {
+        settle_->Touch(db, request.arg(key));
+      } else {
+        settle_->Sample(db, request.arg(key), NextDice());
+      }
+    }
+    if (row.name == "swapdb" && sweep_->running()) dirty_.MarkEverything(slot.order);  // what it has copied has moved
+  };
+  if (slot.kind == Slot::Kind::kWrite) return touch(*slot.row, slot.request.view(), slot.keys, slot.db);
+  for (const QueuedCommand& queued : slot.transaction) {
+    if (queued.row->route != Route::kWrite) continue;
+    const RequestView request = queued.request.view();
+    touch(*queued.row, request, FindKeys(*queued.row, request), queued.db);
+  }
+}
+
+// Good enough to choose with.
+uint64_t Proxy::NextDice() {
+  dice_ = dice_ * 6364136223846793005ULL + 1442695040888963407ULL;
+  return dice_ ^ (dice_ >> 29);
 }
 
 // The user is gone from that store, or has another password. As a server does with the connections of a deleted user.
@@ -291,6 +320,7 @@ void Proxy::Forget(uint64_t client) {
 void Proxy::Hold(bool holding) {
   holding_ = holding;
   room_->Hold(holding);
+  settle_->set_paused(holding);
   if (!holding) Soon();
 }
 
@@ -328,6 +358,21 @@ void Proxy::LearnModules() {
   lane_->Ask(std::move(question));
 }
 
+// Scripts that clients run by their SHA1 are there before the first of them is asked for.
+void Proxy::LoadScripts() {
+  Question question;
+  question.ask_primary = true;
+  question.protocol = kAnyProtocol;
+  for (const auto& [sha, body] : scripts_.LoadedElsewhere(migration().primary())) {
+    AppendCommand(&question.commands, {"SCRIPT", "LOAD", body});
+    ++question.count;
+    scripts_.Loaded(migration().primary(), sha);
+  }
+  if (question.count == 0) return;
+  question.done = [](const Answers&) {};
+  lane_->Ask(std::move(question));
+}
+
 std::string Proxy::InfoSection() const {
   const Migration& state = migration();
   return fmt::format(
@@ -343,6 +388,7 @@ std::string Proxy::InfoSection() const {
 
 void Proxy::OnLinkDown(Side side, const absl::Status& why) {
   const std::string reason(why.message());
+  scripts_.StoreRestarted(side);
   if (std::exchange(last_down_[static_cast<int>(side)], reason) == reason) return;
   spdlog::warn("event=backend_down backend={} role={} address={} reason=\"{}\"", SideName(side),
                side == migration().primary() ? "primary" : "secondary",
@@ -405,6 +451,7 @@ void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult
   flip_->Start(request, [this, done = std::move(done)](const FlipResult& result) {
     if (result.flipped) {
       watches_->BreakAll();
+      LoadScripts();
       UpdateFacts();
       LearnModules();
     }

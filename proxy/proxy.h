@@ -19,16 +19,19 @@
 #include "proxy/http_server.h"
 #include "proxy/io.h"
 #include "proxy/keeper.h"
+#include "proxy/key_check.h"
 #include "proxy/lane.h"
 #include "proxy/logins.h"
 #include "proxy/private_pool.h"
 #include "proxy/repair.h"
 #include "proxy/second_look.h"
+#include "proxy/settle.h"
 #include "proxy/state_file.h"
 #include "proxy/sweep.h"
 #include "proxy/waiting_room.h"
 #include "proxy/watches.h"
 #include "routing/module_commands.h"
+#include "routing/script_book.h"
 
 namespace crossfade {
 
@@ -64,6 +67,7 @@ class Proxy : private Lane::Owner,
   const Sweep& sweep() const { return *sweep_; }
   const Repair& repair() const { return *repair_; }
   const SecondLook& second_look() const { return *second_look_; }
+  const Settle& settle() const { return *settle_; }
   const FlipRunner& flip_runner() const { return *flip_; }
   size_t clients() const { return clients_.size(); }
   const WaitingRoom& waiting_room() const { return *room_; }
@@ -87,6 +91,8 @@ class Proxy : private Lane::Owner,
   void CheckLogin(Client* client, const Plan& plan, RequestView request, ReplyTo to);
   void SubmitToLane(Client* client, const Plan& plan, RequestView request, ReplyTo to);
   void LearnModules();
+  void LoadScripts();
+  uint64_t NextDice();
   void UpdateFacts();
   void Soon();
   void RunSoon();
@@ -126,6 +132,7 @@ class Proxy : private Lane::Owner,
   ServiceFacts facts_;
   ModuleCommands modules_;
   Logins logins_;
+  ScriptBook scripts_;
   ReadSplitter splitter_;
   DirtySet dirty_;
   ExpiryWatch expiry_;
@@ -136,6 +143,8 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Repair> repair_;
   std::unique_ptr<Sweep> sweep_;
   std::unique_ptr<SecondLook> second_look_;
+  std::unique_ptr<KeyCheck> key_check_;
+  std::unique_ptr<Settle> settle_;
   std::unique_ptr<FlipRunner> flip_;
   std::unique_ptr<PrivatePool> pool_;
   std::unique_ptr<Watches> watches_;

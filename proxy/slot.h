@@ -17,6 +17,7 @@
 #include "routing/command_table.h"
 #include "routing/dirty_set.h"
 #include "routing/rewrite.h"
+#include "routing/script_book.h"
 #include "routing/session.h"
 
 namespace crossfade {
@@ -86,6 +87,7 @@ struct Slot {
   std::vector<std::string> element_replies;  // of EXEC, rendered again
   BlockFollow block;                         // which element each expectation belongs to
   BlockCopies copies;                        // of EXEC: what is copied after it
+  ScriptPlan script;                         // of EVAL, EVALSHA, FCALL
   DirtySet::Key copy_key;
   std::function<void(bool copied)> copy_done;
   std::function<void(const Answers&)> question_done;

@@ -167,6 +167,16 @@ bool ScriptBook::NeedsLoading(Side side, std::string_view sha) const {
   return entry != nullptr && entry->loaded[i] != generation_[i];
 }
 
+std::vector<std::pair<std::string, std::string>> ScriptBook::LoadedElsewhere(Side side) const {
+  std::vector<std::pair<std::string, std::string>> scripts;
+  for (const Entry& entry : entries_) {
+    if (!NeedsLoading(OtherSide(side), entry.sha) && NeedsLoading(side, entry.sha)) {
+      scripts.emplace_back(entry.sha, entry.body);
+    }
+  }
+  return scripts;
+}
+
 void ScriptBook::Loaded(Side side, std::string_view sha) {
   const int i = static_cast<int>(side);
   if (Entry* entry = Use(sha); entry != nullptr) entry->loaded[i] = generation_[i];

@@ -12,6 +12,8 @@
 #include <list>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -53,6 +55,8 @@ class ScriptBook {
   // nothing to load. An EVAL doesn't count as loading: servers evict what only EVAL has brought (Redis since 7.4,
   // Valkey since 8).
   bool NeedsLoading(Side side, std::string_view sha) const;
+  // What other side has and this one lacks: what must go there before it becomes the primary.
+  std::vector<std::pair<std::string, std::string>> LoadedElsewhere(Side side) const;  // SHA1 and body
   // SCRIPT LOAD has taken its place in the stream to this store.
   void Loaded(Side side, std::string_view sha);
   // The store answered NOSCRIPT although the body is known: it lost it by itself.

@@ -1,0 +1,3 @@
+CASES = r""" """
+LINES=""
+SETUP=""

@@ -133,7 +133,6 @@ until(:0) EXISTS k
 RPUSH l a b
 PEXPIRE l 20
 until(+none) TYPE l
-RPUSH l c
 LRANGE l 0 -1
 TTL l
 
@@ -357,6 +356,36 @@ OBJECT FREQ missing
 OBJECT HELP
 OBJECT ENCODING
 OBJECT NOPE s
+
+== A read that fails, before a write by the same client
+RPUSH l 1 2
+SET s v
+LLEN s
+RENAME l s
+TYPE s
+SET s v
+HGETALL s
+DEL s
+SET s v
+SMEMBERS s
+SORT s
+SADD s a
+GETRANGE s x y
+DEL s
+
+== A read that finds nothing, before a write by the same client
+GET k
+SET k v
+LRANGE l 0 -1
+RPUSH l a
+HGET h f
+HSET h f v
+XRANGE x - +
+XADD x 1-1 f v
+ZSCORE z a
+ZADD z 1 a
+EXISTS t
+SADD t a
 
 == DUMP and RESTORE
 SET s "a value"

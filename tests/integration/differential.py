@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import redis
 
@@ -22,6 +22,7 @@ from stores import difference, stream_state
 
 PATIENCE_S = 8.0  # for a frame that must come, or an answer that must change
 MOST_PER_CASE = 6  # differences that are told of one case
+_MOST_AT_ONCE = 60  # commands of a pipeline: few enough for their replies to fit the socket's buffers
 _NOT_YET = re.compile(rb"^ERR '([\w|-]+)' is refused: ")
 _BROKEN = ("closed", "silence")
 
@@ -62,18 +63,18 @@ class Party:
                 connection.ask_tree(encode("HELLO", "3"))
         return self._connections[number]
 
-    def send(self, step: Step) -> None:
-        connection = self.connection(step.connection)
-        if step.words:
-            try:
-                connection.send(encode(*step.filled(self.captured)))
-            except OSError:  # closed by the peer: the reader says so
-                pass
+    def send(self, steps: list[Step]) -> None:
+        """All of them at once; they are of one connection."""
+        connection = self.connection(steps[0].connection)
+        try:
+            connection.send(b"".join(encode(*step.filled(self.captured)) for step in steps if step.words))
+        except OSError:  # closed by the peer: the reader says so
+            pass
 
     def frames(self, step: Step) -> list[Tree]:
         connection = self.connection(step.connection)
         frames: list[Tree] = []
-        while len(frames) < step.frames and not (frames and frames[-1][0] in _BROKEN):
+        while len(frames) < step.frames and not (frames and frames[-1][0] in ("-", *_BROKEN)):
             frames.append(connection.tree())
         if step.until:
             self._repeat(step, connection, frames)
@@ -133,17 +134,18 @@ class Store:
                     streams[number, key] = stream_state(self.client, key)
         self.client.execute_command("SELECT", 0)
         listed = self.client.execute_command("FUNCTION LIST WITHCODE") if functions else None
-        return (self.client.execute_command("DEBUG DIGEST"), streams, repr(listed)), expiries
+        return (self.client.execute_command("DEBUG DIGEST"), streams, _in_order(listed)), expiries
 
 
 class Differential:
     """`settle` waits until the proxy's stores have all; None where a second plain server stands for the proxy."""
 
     def __init__(self, plain: RedisServer, proxy_port: int, behind: list[RedisServer], containers: frozenset[str],
-                 refused: frozenset[str] = frozenset(), settle: Optional[Callable[[], dict]] = None):
+                 refused: frozenset[str] = frozenset(), settle: Optional[Callable[[], dict]] = None,
+                 pipelined: bool = False):
         self.plain, self.behind = Store(plain), [Store(server) for server in behind]
         self.proxy_port, self.containers, self.refused, self.settle = proxy_port, containers, refused, settle
-        self.commands = self.refusals = 0
+        self.commands, self.pipelined = 0, pipelined
         self._controls = {port: TreeConnection(port, 30) for port in (plain.port, proxy_port)}
         self._diverged = 0
 
@@ -173,29 +175,45 @@ class Differential:
 
     def _steps(self, case: Case, protocol: int, server: Party, proxy: Party) -> list[Difference]:
         found: list[Difference] = []
-        for step in case.steps:
-            self.commands += bool(step.words)
-            name = step.name(self.containers)
+        for steps in self._batches(case):
+            self.commands += sum(bool(step.words) for step in steps)
+            name = steps[0].name(self.containers)
             if name in self.refused:
-                found += self._refused(case, step, name, protocol, proxy)
+                found += self._refused(case, steps[0], name, protocol, proxy)
                 continue
-            server.send(step)
-            proxy.send(step)
-            wanted, got = server.frames(step), proxy.frames(step)
-            rule = step.rule or RULE_OF.get(name, "exact")
-            if len(wanted) == len(got) and all(agree(rule, *both) for both in zip(wanted, got)):
-                continue
-            found.append(Difference(case.title, step.text, " | ".join(map(show, wanted)), " | ".join(map(show, got)),
-                                    protocol, refused=next(filter(None, map(refusal, got)), "")))
-            if found[-1].refused or any(frame[0] in _BROKEN for frame in wanted + got):
-                break  # what follows differs for that reason only
+            for party in (server, proxy):
+                party.send(steps)
+            replies = [[party.frames(step) for step in steps] for party in (server, proxy)]
+            for step, wanted, got in zip(steps, *replies):
+                rule = step.rule or RULE_OF.get(step.name(self.containers), "exact")
+                if len(wanted) == len(got) and all(agree(rule, *both) for both in zip(wanted, got)):
+                    continue
+                found.append(Difference(case.title, step.text, " | ".join(map(show, wanted)), " | ".join(map(show, got)),
+                                        protocol, refused=next(filter(None, map(refusal, got)), "")))
+                if found[-1].refused or any(frame[0] in _BROKEN for frame in wanted + got):
+                    return found  # what follows differs for that reason only
         return found
+
+    def _batches(self, case: Case) -> Iterator[list[Step]]:
+        """The steps that are sent at once: each alone, or, pipelined, those that need not wait for one another."""
+        batch: list[Step] = []
+        for step in case.steps:
+            alone = (not self.pipelined or step.connection != 1 or not step.words or step.frames != 1 or step.until
+                     or step.capture or step.name(self.containers) in self.refused)
+            if batch and (alone or len(batch) == _MOST_AT_ONCE):
+                yield batch
+                batch = []
+            if alone:
+                yield [step]
+            else:
+                batch.append(step)
+        if batch:
+            yield batch
 
     def _refused(self, case: Case, step: Step, name: str, protocol: int, proxy: Party) -> list[Difference]:
         if self.settle is None:
             return []
-        self.refusals += 1
-        proxy.send(step)
+        proxy.send([step])
         got = proxy.frames(step)
         if got and refusal(got[0]) in (name, name.split("|")[0]):
             return []
@@ -236,6 +254,11 @@ class Differential:
             return ""
         except AssertionError:
             return difference(one.server.client, two.server.client) or f"      {last[0]}\n      {last[1]}"
+
+
+def _in_order(listed: Any) -> str:
+    """A nested list without its order: libraries and functions are listed as a hash table has them."""
+    return f"[{sorted(map(_in_order, listed))}]" if isinstance(listed, list) else repr(listed)
 
 
 def _same_expiries(one: dict, two: dict, tolerance_ms: int = 4000) -> bool:

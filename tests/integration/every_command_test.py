@@ -54,13 +54,14 @@ EXCLUDED: dict[str, str] = {}
 
 # One key of each type, and one that is missing: what each line of cases_wrong_types meets.
 KEYS_OF_EACH_TYPE = """
-SET {k}:string v
-RPUSH {k}:list 1 2
-SADD {k}:set 1
-HSET {k}:hash f v
-ZADD {k}:zset 1 a
-XADD {k}:stream 1-1 f v
+SET k:string v
+RPUSH k:list 1 2
+SADD k:set 1
+HSET k:hash f v
+ZADD k:zset 1 a
+XADD k:stream 1-1 f v
 """
+NOT_IN_A_TRANSACTION = ("WATCH", "SSUBSCRIBE", "SUNSUBSCRIBE")  # what these answer there is no element of EXEC's
 TYPES = ("string", "list", "set", "hash", "zset", "stream", "missing")
 
 
@@ -111,11 +112,14 @@ def arity_cases(table: Table) -> list[Case]:
 
 
 def wrong_type_cases() -> list[Case]:
+    """Each line with a key of every type; then all of these in one transaction, whose effects must be the same."""
     made = []
     for line in cases_wrong_types.LINES.strip().splitlines():
-        made += [f"== every type: {line.replace('[', '(')}", *cases_wrong_types.SETUP.strip().splitlines(),
-                 *KEYS_OF_EACH_TYPE.replace("{k}", "k").strip().splitlines()]
-        made += [line.replace("{k}", f"k:{kind}") for kind in TYPES]
+        setup = [*cases_wrong_types.SETUP.strip().splitlines(), *KEYS_OF_EACH_TYPE.strip().splitlines()]
+        asked = [line.replace("{k}", f"k:{kind}") for kind in TYPES]
+        made += [f"== every type: {line}", *setup, *asked]
+        if not line.startswith(NOT_IN_A_TRANSACTION):
+            made += [f"== in a transaction: {line}", *setup, "MULTI", *asked, "EXEC"]
     return read_cases("\n".join(made))
 
 
@@ -156,16 +160,17 @@ class EveryCommandTest(CrossfadeTest):
         if found:
             self.fail(explain(found))
 
-    def through_the_proxy(self, protocol: int, **routing: object) -> None:
+    def through_the_proxy(self, protocol: int, pipelined: bool = False, **routing: object) -> dict:
         rig = self.rig()
         plain = self.server(rig.directory)
         if routing:
             rig.admin.routing(**routing)
         table = Table(plain)
         self.drive(Differential(plain, rig.proxy.port, [rig.old, rig.new], table.containers, REFUSED,
-                                rig.admin.wait_settled), table, protocol)
+                                rig.admin.wait_settled, pipelined), table, protocol)
         status = rig.admin.status()
         self.assertEqual(status["reads"]["mismatched"], 0, rig.admin.mismatches()[:5])
+        return status
 
     def test_in_resp2(self) -> None:
         self.through_the_proxy(2)
@@ -173,16 +178,23 @@ class EveryCommandTest(CrossfadeTest):
     def test_in_resp3(self) -> None:
         self.through_the_proxy(3)
 
-    def test_in_resp3_when_new_answers_and_is_compared(self) -> None:
-        self.through_the_proxy(3, reads_new=100, compare=100)
+    def test_pipelined_in_resp2(self) -> None:
+        self.through_the_proxy(2, pipelined=True)
+
+    def test_pipelined_in_resp3_when_new_answers_and_is_compared(self) -> None:
+        status = self.through_the_proxy(3, pipelined=True, reads_new=100, compare=100)
+        if not ONLY:
+            self.assertGreater(status["reads"]["new"], 500)
+            self.assertGreater(status["reads"]["compared"], 500)
 
     def test_two_plain_servers_agree(self) -> None:
         """No case depends on chance or on timing: what the other tests find is the proxy's doing."""
         directory = self.rigs_directory()
         one, two = (self.server(directory, name) for name in ("plain", "other"))
         table = Table(one)
-        for protocol in (2, 3):
-            self.drive(Differential(one, two.port, [two], table.containers, REFUSED), table, protocol)
+        for protocol, pipelined in ((2, False), (3, True)):
+            self.drive(Differential(one, two.port, [two], table.containers, REFUSED, pipelined=pipelined), table,
+                       protocol)
 
     def test_every_command_has_a_case(self) -> None:
         table = Table(self.server())

@@ -64,7 +64,7 @@ def _show(tree: Tree) -> str:
         return value
     if kind == ":":
         return f":{value}"
-    text = value.decode("utf-8", "backslashreplace")
+    text = repr(value)[2:-1]
     return f'{kind}"{text}"' if kind in "$=" else f"{kind}{text}"
 
 

@@ -14,7 +14,8 @@ In words without quotes: {now+9} and {ms+9000} are the clock in seconds or milli
 m{1..9} is m1 to m9 as nine words, and {1..9}|m{} is eighteen: 1 m1 2 m2 …
 
 Flags: `random` (what the case leaves behind depends on chance or on the clock, so only the proxy's two stores must be
-equal, not the plain server's), `resp2` and `resp3` (the case makes sense in one protocol only).
+equal, not the plain server's), `diverges` (the secondary may answer otherwise, and is repaired), `noisy` (frames that
+nobody waits for may come), `resp2` and `resp3` (the case makes sense in one protocol only).
 """
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ _MANY_FRAMES = ("subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubs
 # The rule of each command whose answers may differ between two servers that hold the same; all others are exact.
 RULE_OF: dict[str, str] = {name: rule for rule, names in {
     "unordered": "smembers sinter sunion sdiff spop keys hkeys hvals pubsub|channels pubsub|shardchannels command|list "
-                 "module|list acl|users acl|cat georadius_ro",
+                 "module|list acl|users acl|cat georadius_ro acl|list",
     "pairs": "hgetall config|get",
     "deep": "command command|info command|docs function|list acl|getuser",
     "scan": "scan sscan",

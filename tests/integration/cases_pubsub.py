@@ -186,13 +186,6 @@ PUBLISH a two
 EXEC
 2< *2
 
-== SUBSCRIBE in a transaction
-MULTI
-SUBSCRIBE a
-SET k v
-DISCARD
-EXISTS k
-
 == A message to oneself [resp3]
 SUBSCRIBE a
 until(*[$"a", :1]) PUBSUB NUMSUB a

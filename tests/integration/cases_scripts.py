@@ -78,16 +78,30 @@ GET undeclared
 EVAL "return redis.call('SET', KEYS[1] .. ':2', 'v')" 1 k
 GET k:2
 
-== EVAL by chance [random]
+== EVAL that says that it is left to chance [random]
 SADD s {1..50}
 ~shape EVAL "return redis.call('SPOP', KEYS[1])" 1 s
 ~shape EVAL "return redis.call('SPOP', KEYS[1], 10)" 1 s
 SCARD s
+~shape EVAL "return redis.call('SRANDMEMBER', KEYS[1])" 1 s
 ~shape EVAL "local t = redis.call('TIME') redis.call('SET', KEYS[1], t[1] .. t[2]) return t" 1 t
 ~shape GET t
 ~shape EVAL "redis.call('SET', KEYS[1], math.random(1000000)) return 1" 1 m
+sha:= SCRIPT LOAD "return redis.call('spop', KEYS[1])"
+~shape EVALSHA $sha 1 s
+MULTI
+~either EVAL "return redis.call('SPOP', KEYS[1])" 1 s
+~either EVALSHA $sha 1 s
+~shape EXEC
+SCARD s
+
+== EVAL that is left to chance without saying so [random diverges]
 ~shape EVAL "return redis.call('XADD', KEYS[1], '*', 'f', 'v')" 1 x
+~shape EVAL "local c = 'SP' .. 'OP' return redis.call(c, KEYS[1])" 1 s
+SADD s {1..50}
+~shape EVAL "local c = 'SP' .. 'OP' return redis.call(c, KEYS[1])" 1 s
 XLEN x
+SCARD s
 
 == EVAL of other types and protocols
 EVAL "redis.setresp(3) redis.call('HSET', KEYS[1], 'f', 'v') return redis.call('HGETALL', KEYS[1])" 1 h

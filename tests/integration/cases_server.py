@@ -156,7 +156,7 @@ REPLCONF listening-port 1
 replicaof no one
 shutdown nosave
 
-== MONITOR
+== MONITOR [noisy]
 MONITOR
 
 == The refused in a transaction leave nothing behind

@@ -218,13 +218,6 @@ SET k v
 QUIT
 <
 
-== HELLO in a transaction
-MULTI
-~volatile HELLO 3
-HGETALL missing
-~kind EXEC
-HGETALL missing
-
 == WATCH
 WATCH k
 MULTI

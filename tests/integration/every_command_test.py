@@ -32,7 +32,8 @@ import cases_zsets
 from cases import Case, read_cases
 from differential import Difference, Differential
 from harness import CrossfadeTest, RedisServer, main
-from reply_tree import agree
+from reply_tree import TreeConnection, agree, show
+from resp import encode
 
 MODULES = (cases_strings, cases_bits, cases_keyspace, cases_lists, cases_sets, cases_hashes, cases_zsets, cases_geo,
            cases_streams, cases_transactions, cases_blocking, cases_pubsub, cases_scripts, cases_functions,
@@ -44,9 +45,15 @@ ONLY = os.environ.get("CROSSFADE_CASES", "")
 REFUSED = frozenset("""
     bgrewriteaof bgsave save shutdown debug config|set config|rewrite config|resetstat
     module|load module|loadex module|unload pfdebug pfselftest
-    acl|setuser acl|deluser acl|load acl|save acl|list acl|users acl|getuser acl|log acl|dryrun
+    acl|setuser acl|deluser acl|load acl|save client|tracking client|caching
     failover replicaof slaveof psync sync replconf
-    migrate restore-asking script|debug monitor
+    migrate restore-asking script|debug
+""".split())
+
+# What it refuses only between MULTI and EXEC: "ERR 'name' is refused inside MULTI: REASON". A server queues these.
+REFUSED_INSIDE_MULTI = frozenset("""
+    auth hello monitor client|info client|kill client|list client|pause client|reply client|unblock client|unpause
+    subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe script|kill function|kill
 """.split())
 
 # Commands of COMMAND that no case can drive, each with its reason. There is none.
@@ -178,14 +185,17 @@ class EveryCommandTest(CrossfadeTest):
     def test_in_resp3(self) -> None:
         self.through_the_proxy(3)
 
-    def test_pipelined_in_resp2(self) -> None:
-        self.through_the_proxy(2, pipelined=True)
-
-    def test_pipelined_in_resp3_when_new_answers_and_is_compared(self) -> None:
-        status = self.through_the_proxy(3, pipelined=True, reads_new=100, compare=100)
+    def pipelined_with_new(self, protocol: int) -> None:
+        status = self.through_the_proxy(protocol, pipelined=True, reads_new=100, compare=100)
         if not ONLY:
             self.assertGreater(status["reads"]["new"], 500)
             self.assertGreater(status["reads"]["compared"], 500)
+
+    def test_pipelined_in_resp2_when_new_answers_and_is_compared(self) -> None:
+        self.pipelined_with_new(2)
+
+    def test_pipelined_in_resp3_when_new_answers_and_is_compared(self) -> None:
+        self.pipelined_with_new(3)
 
     def test_two_plain_servers_agree(self) -> None:
         """No case depends on chance or on timing: what the other tests find is the proxy's doing."""
@@ -195,6 +205,23 @@ class EveryCommandTest(CrossfadeTest):
         for protocol, pipelined in ((2, False), (3, True)):
             self.drive(Differential(one, two.port, [two], table.containers, REFUSED, pipelined=pipelined), table,
                        protocol)
+
+    def test_what_is_refused_inside_multi_spoils_the_transaction(self) -> None:
+        rig = self.rig()
+        table = Table(rig.old)
+        refused = set()
+        with TreeConnection(rig.proxy.port) as connection:
+            for name in sorted(table.names - REFUSED - {"multi", "exec", "discard", "watch", "quit", "reset"}):
+                words = name.split("|") + ["1"] * (abs(table.arity[name]) - name.count("|") - 1)
+                self.assertEqual(connection.ask_tree(encode("MULTI")), ("+", b"OK"))
+                answer = connection.ask_tree(encode(*words))
+                if answer != ("+", b"QUEUED"):
+                    self.assertIn(f"ERR '{name}' is refused inside MULTI: ", show(answer), "a server queues it")
+                    self.assertIn("EXECABORT", show(connection.ask_tree(encode("EXEC"))))
+                    refused.add(name)
+                else:
+                    connection.ask_tree(encode("DISCARD"))
+        self.assertEqual(refused, REFUSED_INSIDE_MULTI)
 
     def test_every_command_has_a_case(self) -> None:
         table = Table(self.server())

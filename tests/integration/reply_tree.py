@@ -139,12 +139,16 @@ def _pending(tree: Tree) -> Tree:
                    for child in value])
 
 
+# CLIENT SETINFO's, which the proxy shows with every server, and servers only since 7.2.
+_NEWER_CLIENT_FIELDS = re.compile(rb" lib-(name|ver)=\S*")
+
+
 def _clients(tree: Tree) -> Tree:
     """CLIENT LIST and INFO without what belongs to one connection or one moment; the order does not count."""
     kind, value = tree
     if kind not in "$=":
         return tree
-    lines = [_VOLATILE_CLIENT_FIELDS.sub(rb"\1=", line) for line in value.splitlines()]
+    lines = [_NEWER_CLIENT_FIELDS.sub(b"", _VOLATILE_CLIENT_FIELDS.sub(rb"\1=", line)) for line in value.splitlines()]
     return (kind, sorted(lines))
 
 

@@ -8,7 +8,7 @@
     < or 2< *2                  no command: only the frames
     id:= CLIENT ID              the answer becomes $id, on either side its own, in later lines of the case
     until(:1) GET k             asked again until the answer shows so; null stands for each of the nulls
-    # a comment
+    # a comment. A line that ends with a backslash goes on in the next
 
 In words without quotes: {now+9} and {ms+9000} are the clock in seconds or milliseconds, {x*500} is 500 times x,
 m{1..9} is m1 to m9 as nine words, and {1..9}|m{} is eighteen: 1 m1 2 m2 …
@@ -94,7 +94,7 @@ def read_cases(text: str) -> list[Case]:
     """All cases of a module. A line that makes no sense is a ValueError that names it."""
     cases: list[Case] = []
     captured: set[str] = set()
-    for line in text.splitlines():
+    for line in text.replace("\\\n", "").splitlines():
         line = line.strip()
         if not line or line.startswith("#"):
             continue

@@ -1,4 +1,4 @@
-"""Cases of every_command_test.py: commands of Redis Cluster, asked of servers that are none. The notation is in cases.py."""
+"""Cases of every_command_test.py: Redis Cluster, asked of servers that are none. The notation is in cases.py."""
 
 CASES = r"""
 == CLUSTER on a server that is no cluster

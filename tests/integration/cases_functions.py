@@ -45,7 +45,13 @@ FCALL f 0
 
 == FCALL and FCALL_RO
 FUNCTION FLUSH
-FUNCTION LOAD "#!lua name=lib\nredis.register_function('put', function(keys, args) return redis.call('SET', keys[1], args[1]) end)\nredis.register_function{function_name='look', callback=function(keys, args) return redis.call('GET', keys[1]) end, flags={'no-writes'}}\nredis.register_function('fail', function(keys, args) redis.call('SET', keys[1], 'before') return redis.call('INCR', keys[1]) end)\nredis.register_function('err', function(keys, args) return redis.error_reply('MY error') end)\nredis.register_function('map', function(keys, args) redis.setresp(3) return redis.call('HGETALL', keys[1]) end)"
+FUNCTION LOAD "#!lua name=lib\nredis.register_function('put', function(keys, args) return redis.call('SET', \
+keys[1], args[1]) end)\nredis.register_function{function_name='look', callback=function(keys, args) return \
+redis.call('GET', keys[1]) end, flags={'no-writes'}}\
+\nredis.register_function('fail', function(keys, args) redis.call('SET', keys[1], 'before') return \
+redis.call('INCR', keys[1]) end)\nredis.register_function('err', function(keys, args) return redis.error_reply('MY \
+error') end)\nredis.register_function('map', function(keys, args) redis.setresp(3) return redis.call('HGETALL', \
+keys[1]) end)"
 FCALL put 1 k v
 GET k
 FCALL look 1 k
@@ -97,7 +103,8 @@ FUNCTION LIST
 == FUNCTION in a transaction
 FUNCTION FLUSH
 MULTI
-FUNCTION LOAD "#!lua name=lib\nredis.register_function('f', function(keys, args) return redis.call('INCR', keys[1]) end)"
+FUNCTION LOAD "#!lua name=lib\nredis.register_function('f', function(keys, args) return redis.call('INCR', keys[1]) \
+end)"
 FCALL f 1 n
 FUNCTION DELETE lib
 FCALL f 1 n

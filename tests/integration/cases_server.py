@@ -1,4 +1,4 @@
-"""Cases of every_command_test.py: what the server tells of itself, and what an administrator does. The notation is in cases.py."""
+"""Cases of every_command_test.py: the server as a whole, and its administration. The notation is in cases.py."""
 
 CASES = r"""
 == INFO, TIME, ROLE, LASTSAVE, LOLWUT

@@ -1,5 +1,7 @@
-"""Lines of every_command_test.py that meet a key of each type, and a missing one, as {k}: one or more for each command that
-names keys, in each place where it names one. The other keys, one of each type, are made by SETUP before each line.
+"""Lines of every_command_test.py that meet a key of each type, and a missing one, as {k}.
+
+There is one or more for each command that names keys, in each place where it names one. The other keys, one of each
+type, are made by SETUP before each line.
 """
 
 SETUP = """

@@ -188,8 +188,9 @@ class Differential:
                 rule = step.rule or RULE_OF.get(step.name(self.containers), "exact")
                 if len(wanted) == len(got) and all(agree(rule, *both) for both in zip(wanted, got)):
                     continue
-                found.append(Difference(case.title, step.text, " | ".join(map(show, wanted)), " | ".join(map(show, got)),
-                                        protocol, refused=next(filter(None, map(refusal, got)), "")))
+                refused = next(filter(None, map(refusal, got)), "")
+                found.append(Difference(case.title, step.text, " | ".join(map(show, wanted)),
+                                        " | ".join(map(show, got)), protocol, refused))
                 if found[-1].refused or any(frame[0] in _BROKEN for frame in wanted + got):
                     return found  # what follows differs for that reason only
         return found

@@ -15,6 +15,7 @@ import cases_bits
 import cases_blocking
 import cases_cluster
 import cases_connection
+import cases_databases
 import cases_functions
 import cases_geo
 import cases_hashes
@@ -35,9 +36,9 @@ from harness import CrossfadeTest, RedisServer, main
 from reply_tree import TreeConnection, agree, show
 from resp import encode
 
-MODULES = (cases_strings, cases_bits, cases_keyspace, cases_lists, cases_sets, cases_hashes, cases_zsets, cases_geo,
-           cases_streams, cases_transactions, cases_blocking, cases_pubsub, cases_scripts, cases_functions,
-           cases_connection, cases_server, cases_cluster)
+MODULES = (cases_strings, cases_bits, cases_keyspace, cases_databases, cases_lists, cases_sets, cases_hashes,
+           cases_zsets, cases_geo, cases_streams, cases_transactions, cases_blocking, cases_pubsub, cases_scripts,
+           cases_functions, cases_connection, cases_server, cases_cluster)
 ONLY = os.environ.get("CROSSFADE_CASES", "")
 
 # What the proxy refuses, by design and without admin_commands: "ERR 'name' is refused: REASON". Never asked of the
@@ -205,6 +206,16 @@ class EveryCommandTest(CrossfadeTest):
         for protocol, pipelined in ((2, False), (3, True)):
             self.drive(Differential(one, two.port, [two], table.containers, REFUSED, pipelined=pipelined), table,
                        protocol)
+
+    def test_a_store_that_differs_is_found(self) -> None:
+        directory = self.rigs_directory()
+        one, two, three = (self.server(directory, name) for name in ("one", "two", "three"))
+        differential = Differential(one, two.port, [two, three], Table(one).containers)
+        self.addCleanup(differential.close)
+        for line in ("SET k v", "XGROUP CREATE x g $ MKSTREAM",
+                     r'FUNCTION LOAD "#!lua name=lib\nredis.register_function(\"f\", function() end)"'):
+            found = differential.run(read_cases(f"== only two has it\n{line}")[0], 2)
+            self.assertEqual([difference.step for difference in found], ["what two and three hold"], line)
 
     def test_what_is_refused_inside_multi_spoils_the_transaction(self) -> None:
         rig = self.rig()

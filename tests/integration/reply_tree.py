@@ -1,9 +1,9 @@
 """Replies as trees that keep their RESP type, and the rules by which two of them count as the same.
 
 A tree is (kind, value). The kind is the type's byte ("+", "-", ":", "$", "*", "%", "~", ",", "#", "=", "(", ">"), or
-"null" with the way it was written ("$-1", "*-1", "_"), or "closed" or "silence" where no reply came. An aggregate's value
-is the list of its trees, a map's keys and values in turn. So a map differs from a flat array, and each null from the
-others, which is what a client library would notice.
+"null" with the way it was written ("$-1", "*-1", "_"), or "closed" or "silence" where no reply came. An aggregate's
+value is the list of its trees, a map's keys and values in turn. So a map differs from a flat array, and each null from
+the others, which is what a client library would notice.
 """
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ def _scan(order: Callable[[Tree], Tree]) -> Callable[[Tree], Tree]:
 
 def _shape(tree: Tree) -> Tree:
     kind, value = tree
-    return (kind, [_shape(child) for child in value]) if kind in _AGGREGATES else (kind, value if kind == "null" else b"")
+    if kind in _AGGREGATES:
+        return (kind, [_shape(child) for child in value])
+    return (kind, value if kind == "null" else b"")
 
 
 def _volatile(tree: Tree) -> Tree:

@@ -1,0 +1,169 @@
+"""Cases of every_command_test.py: whole databases, and keys that leave one. The notation is in cases.py."""
+
+CASES = r"""
+== COPY
+SET a 1 EX 100
+COPY a b
+TTL b
+COPY a b
+COPY a b REPLACE
+SET a 2
+copy a b replace
+GET b
+TTL b
+COPY a a
+COPY missing b
+COPY missing b REPLACE
+GET b
+COPY a b DB 1
+SELECT 1
+GET b
+COPY b b DB 0 REPLACE
+SELECT 0
+GET b
+COPY a a DB 2
+COPY a b DB 99
+COPY a b DB abc
+COPY a b DB -1
+COPY a b DB
+COPY a b NOPE
+COPY a a DB 0
+RPUSH l 1 2
+COPY l m
+LRANGE m 0 -1
+SADD t 1 2
+COPY t u
+HSET h f v
+COPY h i
+ZADD z 1 a
+COPY z y
+XADD x 1-1 f v
+XGROUP CREATE x g 0
+COPY x w
+XINFO GROUPS w
+COPY l a REPLACE
+TYPE a
+
+== MOVE
+SET a 1 EX 100
+MOVE a 1
+EXISTS a
+SELECT 1
+TTL a
+MOVE a 1
+MOVE a 0
+MOVE missing 0
+MOVE a 99
+MOVE a abc
+MOVE a -1
+SELECT 0
+SET a 1
+SET b 2
+SELECT 1
+SET a x
+SELECT 0
+MOVE a 1
+GET a
+move b 2
+
+== SELECT, DBSIZE, FLUSHDB, FLUSHALL
+SET a 0
+SELECT 3
+DBSIZE
+SET a 3
+SELECT 15
+SET a 15
+SELECT 16
+SELECT -1
+SELECT abc
+SELECT ""
+GET a
+FLUSHDB
+DBSIZE
+SELECT 3
+GET a
+FLUSHDB ASYNC
+GET a
+SET a 3
+FLUSHDB SYNC
+SET a 3
+flushdb sync
+FLUSHDB NOPE
+FLUSHDB SYNC ASYNC
+SET b 4
+FLUSHALL NOPE
+SELECT 0
+GET a
+FLUSHALL ASYNC
+DBSIZE
+SET a 1
+flushall sync
+EXISTS a
+FLUSHALL
+
+== SWAPDB
+SET a 0
+SELECT 1
+SET a 1
+SET b 1 EX 100
+SWAPDB 0 1
+GET a
+SELECT 0
+GET a
+TTL b
+SWAPDB 0 0
+SWAPDB 0 99
+SWAPDB 99 0
+SWAPDB a 0
+SWAPDB 0 b
+SWAPDB -1 0
+swapdb 1 5
+SELECT 5
+GET a
+SET new 5
+SWAPDB 5 6
+GET new
+SELECT 6
+GET new
+INCR new
+DBSIZE
+
+== KEYS, SCAN, RANDOMKEY
+RANDOMKEY
+KEYS *
+SCAN 0
+MSET key1 a key2 b other c
+RPUSH list a
+KEYS *
+KEYS key*
+KEYS k?y1
+KEYS [ko]*
+KEYS nomatch
+keys key[1-1]
+KEYS ""
+KEYS \\*
+SCAN 0
+SCAN 0 MATCH key*
+SCAN 0 COUNT 100
+scan 0 match * count 10 type string
+SCAN 0 TYPE list
+SCAN 0 TYPE nosuch
+SCAN 0 COUNT 0
+SCAN 0 COUNT -1
+SCAN 0 COUNT abc
+SCAN 0 MATCH
+SCAN 0 NOPE 1
+SCAN abc
+~kind SCAN -1
+SCAN 99999999999999999999
+SCAN 1.5
+RANDOMKEY
+DBSIZE
+SELECT 1
+KEYS *
+RANDOMKEY
+
+== RANDOMKEY of one key
+SET only v
+~exact RANDOMKEY
+"""

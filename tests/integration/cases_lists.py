@@ -1,0 +1,202 @@
+"""Cases of every_command_test.py: lists. The notation is in cases.py."""
+
+CASES = r"""
+== LPUSH, RPUSH, LPUSHX, RPUSHX
+LPUSH l a
+LPUSH l b c
+RPUSH l d e
+lpush l ""
+RPUSH l "\x00\xff\r\n"
+LRANGE l 0 -1
+LPUSHX l x
+RPUSHX l y z
+LPUSHX missing x
+RPUSHX missing x
+EXISTS missing
+LLEN l
+LLEN missing
+RPUSH ints 1 2 -5 9223372036854775807
+LRANGE ints 0 -1
+OBJECT ENCODING l
+RPUSH long {x*9000}
+OBJECT ENCODING long
+RPUSH many {1..500}
+LLEN many
+LRANGE many 0 9
+
+== LRANGE, LINDEX, LPOS
+RPUSH l a b c d e a b a
+LRANGE l 0 -1
+LRANGE l 1 2
+LRANGE l -3 -1
+LRANGE l -100 100
+LRANGE l 5 1
+LRANGE l 100 200
+LRANGE missing 0 -1
+LRANGE l a 1
+LRANGE l 0 1.5
+LRANGE l 0 99999999999999999999
+LINDEX l 0
+LINDEX l -1
+LINDEX l 100
+LINDEX l -100
+LINDEX l abc
+LINDEX missing 0
+lindex l 2
+LPOS l a
+LPOS l a RANK 2
+LPOS l a RANK -1
+LPOS l a COUNT 0
+LPOS l a COUNT 2
+LPOS l a RANK -1 COUNT 2
+LPOS l a MAXLEN 3 COUNT 0
+lpos l a rank 2 count 1 maxlen 0
+LPOS l a RANK 0
+LPOS l a RANK abc
+LPOS l a RANK -9223372036854775808
+LPOS l a COUNT -1
+LPOS l a MAXLEN -1
+LPOS l a NOPE 1
+LPOS l a RANK
+LPOS l missing
+LPOS l missing COUNT 0
+LPOS missing a
+LPOS missing a COUNT 1
+
+== LPOP and RPOP
+RPUSH l a b c d e f g h
+LPOP l
+RPOP l
+LPOP l 2
+RPOP l 2
+LPOP l 0
+RPOP l 0
+LPOP l 100
+LPOP l
+RPOP l
+LPOP l 1
+RPOP l 0
+LPOP missing
+RPOP missing
+LPOP missing 0
+LPOP missing 3
+EXISTS l
+RPUSH l a
+LPOP l -1
+LPOP l abc
+RPOP l 9223372036854775808
+LPOP l 9223372036854775807
+EXISTS l
+RPUSH one 1
+rpop one
+TYPE one
+
+== LSET, LREM, LTRIM, LINSERT
+RPUSH l a b c d e
+LSET l 0 A
+LSET l -1 E
+LSET l 5 x
+LSET l -6 x
+LSET l abc x
+LSET missing 0 x
+lset l 1 ""
+LRANGE l 0 -1
+LINSERT l BEFORE c x
+LINSERT l AFTER c y
+linsert l before nothing y
+LINSERT missing BEFORE a b
+LINSERT l AROUND c y
+EXISTS missing
+RPUSH r a b a c a d a
+LREM r 2 a
+LREM r -1 a
+LREM r 0 missing
+LREM r 0 a
+LREM r abc a
+LREM missing 0 a
+LRANGE r 0 -1
+LREM r 1 b
+LREM r 1 c
+LREM r 0 d
+EXISTS r
+LTRIM l 1 3
+LRANGE l 0 -1
+LTRIM l 0 -2
+LTRIM l -100 100
+LTRIM l a 1
+LTRIM missing 0 1
+LTRIM l 5 1
+EXISTS l
+
+== LMOVE and RPOPLPUSH
+RPUSH s a b c d
+LMOVE s d LEFT RIGHT
+LMOVE s d RIGHT LEFT
+lmove s d left left
+LRANGE d 0 -1
+LMOVE s s LEFT RIGHT
+LMOVE s d RIGHT RIGHT
+EXISTS s
+LMOVE s d LEFT RIGHT
+LMOVE d d LEFT RIGHT
+LMOVE d d UP RIGHT
+LMOVE d d LEFT DOWN
+LMOVE missing missing2 LEFT LEFT
+RPOPLPUSH d e
+RPOPLPUSH d d
+RPOPLPUSH missing d
+rpoplpush e e
+LRANGE d 0 -1
+LRANGE e 0 -1
+SET t v
+LMOVE d t LEFT LEFT
+LMOVE t d LEFT LEFT
+RPOPLPUSH d t
+RPOPLPUSH t d
+LMOVE missing t LEFT LEFT
+EXPIRE d 100
+RPOPLPUSH e d
+TTL d
+
+== LMPOP
+RPUSH l a b c d e
+RPUSH m x y z
+LMPOP 1 l LEFT
+LMPOP 2 l m RIGHT
+LMPOP 2 missing m LEFT COUNT 2
+LMPOP 1 l LEFT COUNT 100
+LMPOP 2 l missing LEFT
+lmpop 2 l m right count 1
+LMPOP 1 l LEFT
+EXISTS l m
+RPUSH l a
+LMPOP 0 l LEFT
+LMPOP -1 l LEFT
+LMPOP abc l LEFT
+LMPOP 1 l UP
+LMPOP 1 l LEFT COUNT 0
+LMPOP 1 l LEFT COUNT -1
+LMPOP 1 l LEFT COUNT abc
+LMPOP 1 l LEFT COUNT 1 COUNT 1
+LMPOP 1 l LEFT NOPE 1
+LMPOP 2 l LEFT
+LMPOP 1 l LEFT COUNT
+LMPOP 99999999999999999999 l LEFT
+SET s v
+LMPOP 1 s LEFT
+LMPOP 2 missing s LEFT
+LMPOP 2 l s LEFT
+
+== Lists with an expiry
+RPUSH l a b c
+EXPIRE l 100
+RPUSH l d
+LPOP l
+LSET l 0 x
+TTL l
+LTRIM l 0 0
+TTL l
+LPOP l
+RPUSH l a
+TTL l
+"""

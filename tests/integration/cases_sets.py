@@ -1,0 +1,205 @@
+"""Cases of every_command_test.py: sets. The notation is in cases.py."""
+
+CASES = r"""
+== SADD, SREM, SCARD, SISMEMBER, SMISMEMBER
+SADD s a b c
+SADD s a d
+SADD s a
+SADD s "" "\x00\xff"
+SCARD s
+SCARD missing
+SMEMBERS s
+SMEMBERS missing
+SISMEMBER s a
+SISMEMBER s x
+SISMEMBER missing a
+SISMEMBER s ""
+SMISMEMBER s a x b
+SMISMEMBER missing a b
+smismember s a
+SREM s a x
+SREM s x
+SREM missing a
+SREM s b c d ""
+SREM s "\x00\xff"
+EXISTS s
+SADD ints 1 2 3
+OBJECT ENCODING ints
+SADD ints 9223372036854775807 -9223372036854775808
+SADD ints 9223372036854775808
+OBJECT ENCODING ints
+SMEMBERS ints
+SADD big {1..600}
+OBJECT ENCODING big
+SCARD big
+SREM big {1..300}
+SMEMBERS big
+SADD w m{1..200}
+OBJECT ENCODING w
+smembers w
+SADD s 01 1 +1 " 1"
+SCARD s
+
+== SMOVE
+SADD a 1 2 3
+SADD b 3 4
+SMOVE a b 1
+SMOVE a b 3
+SMOVE a b missing
+SMOVE missing b 1
+SMOVE a new 2
+EXISTS a
+SMOVE b b 1
+SMOVE b b missing
+smove new a 2
+SMEMBERS b
+SET str v
+SMOVE b str 1
+SMOVE str b 1
+SMOVE missing str 1
+SMEMBERS a
+
+== SPOP
+SPOP missing
+SPOP missing 3
+SPOP missing 0
+SADD one a
+SPOP one
+EXISTS one
+SADD s a b c
+SPOP s 0
+SPOP s 10
+EXISTS s
+SADD s a b
+SPOP s -1
+SPOP s abc
+SPOP s 1 2
+SPOP s 99999999999999999999
+spop s 2
+EXISTS s
+SADD one 5
+spop one 1
+
+== SPOP of some [random]
+SADD s {1..100}
+~shape SPOP s
+~shape SPOP s 5
+SCARD s
+~shape SPOP s 90
+SCARD s
+SADD w m{1..200}
+~shape SPOP w 3
+~shape SPOP w 150
+SCARD w
+SADD t a b c
+EXPIRE t 100
+~shape SPOP t
+TTL t
+
+== SRANDMEMBER
+SRANDMEMBER missing
+SRANDMEMBER missing 3
+SRANDMEMBER missing -3
+SADD s a b c
+SRANDMEMBER s
+SRANDMEMBER s 2
+SRANDMEMBER s -5
+SRANDMEMBER s 0
+~unordered SRANDMEMBER s 10
+SRANDMEMBER s abc
+SRANDMEMBER s 1 2
+SRANDMEMBER s -9223372036854775808
+srandmember s 1
+SMEMBERS s
+
+== SINTER, SUNION, SDIFF
+SADD a 1 2 3 x
+SADD b 2 3 4 y
+SADD c 3 z
+SINTER a b
+SINTER a b c
+SINTER a missing
+SINTER missing
+SINTER a
+SUNION a b
+SUNION a b c missing
+SUNION missing
+SDIFF a b
+SDIFF a b c
+SDIFF a
+SDIFF missing a
+SDIFF a a
+sunion a a
+SINTERCARD 2 a b
+SINTERCARD 2 a b LIMIT 1
+SINTERCARD 2 a b LIMIT 0
+sintercard 2 a missing limit 5
+SINTERCARD 0 a
+SINTERCARD -1 a
+SINTERCARD abc a
+SINTERCARD 3 a b
+SINTERCARD 1 a b
+SINTERCARD 2 a b LIMIT -1
+SINTERCARD 2 a b LIMIT abc
+SINTERCARD 2 a b LIMIT
+SINTERCARD 2 a b NOPE 1
+SET s v
+SINTER a s
+SINTER missing s
+SUNION a s
+SDIFF a s
+SDIFF missing s
+SINTERCARD 2 a s
+
+== SINTERSTORE, SUNIONSTORE, SDIFFSTORE
+SADD a 1 2 3 x
+SADD b 2 3 4 y
+SINTERSTORE d a b
+SMEMBERS d
+SUNIONSTORE d a b missing
+SMEMBERS d
+SDIFFSTORE d a b
+SMEMBERS d
+SINTERSTORE d a missing
+EXISTS d
+SDIFFSTORE d a a
+SUNIONSTORE d missing
+SUNIONSTORE a a b
+SMEMBERS a
+SINTERSTORE b b b
+sdiffstore e a b
+SET s v
+SINTERSTORE s a b
+TYPE s
+SET s v
+SUNIONSTORE s a missing
+SET s v
+SDIFFSTORE s missing a
+EXISTS s
+RPUSH l a
+SINTERSTORE d a l
+SUNIONSTORE d a l
+SDIFFSTORE d l a
+SADD t 1
+EXPIRE t 100
+SUNIONSTORE t a b
+TTL t
+
+== SSCAN
+SADD s a b c 1
+SSCAN s 0
+SSCAN s 0 MATCH a*
+SSCAN s 0 COUNT 100
+sscan s 0 match [ab] count 200
+SSCAN missing 0
+SSCAN s abc
+SSCAN s 0 COUNT 0
+SSCAN s 0 COUNT abc
+SSCAN s 0 NOPE
+SSCAN s 0 TYPE string
+SADD ints 1 2 3
+SSCAN ints 0
+SADD big m{1..300}
+SSCAN big 0 COUNT 10000
+SSCAN big 0 MATCH m29* COUNT 10000
+"""

@@ -1,0 +1,356 @@
+"""Cases of every_command_test.py: MULTI, EXEC, DISCARD, WATCH. The notation is in cases.py."""
+
+CASES = r"""
+== A transaction
+MULTI
+SET k v
+INCR n
+GET k
+LPUSH l a b c
+LRANGE l 0 -1
+SADD s m
+SMEMBERS s
+HSET h f v
+HGETALL h
+ZADD z 1.5 a
+ZRANGE z 0 -1 WITHSCORES
+ZSCORE z a
+GET missing
+LPOP missing 2
+EXEC
+GET k
+multi
+get k
+exec
+
+== Empty, nested, discarded
+MULTI
+EXEC
+EXEC
+DISCARD
+MULTI
+DISCARD
+MULTI
+SET k v
+DISCARD
+EXISTS k
+MULTI
+MULTI
+SET k v
+EXEC
+GET k
+discard
+UNWATCH
+MULTI
+UNWATCH
+EXEC
+unwatch
+
+== Errors while queueing
+MULTI
+SET k
+SET k v
+EXEC
+EXISTS k
+MULTI
+NOSUCHCOMMAND a b
+EXEC
+MULTI
+OBJECT NOSUCH k
+EXEC
+MULTI
+GET
+DISCARD
+MULTI
+SET k v
+EXEC a
+EXEC
+EXISTS k
+MULTI
+CONFIG
+EXEC
+MULTI
+SET k v
+INCR
+DISCARD
+EXEC
+
+== Errors while running
+SET s text
+RPUSH l a
+MULTI
+INCR s
+LPUSH s a
+SET k v
+GET l
+EXPIRE k abc
+INCR n
+EXEC
+GET k
+GET n
+MULTI
+ZADD z nan a
+SET k w NX
+SETRANGE k -1 x
+RESTORE r 0 garbage
+EXEC
+GET k
+
+== Effects that depend on the reply
+SADD s a
+RPUSH l 1 2 3
+ZADD z 1 a 2 b
+SET n 5
+HSET h f 1
+XADD x 1-1 a b
+XGROUP CREATE x g 0
+MULTI
+SPOP s
+SPOP s 3
+INCRBYFLOAT n 0.5
+HINCRBYFLOAT h f 0.5
+LMPOP 1 l LEFT COUNT 2
+ZPOPMIN z
+ZMPOP 1 z MAX
+SET n 9 GET
+SET n 10 XX GET EX 100
+SET fresh 1 NX EX 100
+GETDEL fresh
+GETEX n PERSIST
+SETNX n 3
+SETNX m 3
+MSETNX a 1 b 2
+COPY n o
+RENAMENX o p
+EXPIRE p 100 NX
+PERSIST p
+SMOVE s t a
+XREADGROUP GROUP g c STREAMS x >
+XADD x 2-* a b
+XCLAIM x g d 0 1-1
+XAUTOCLAIM x g e 0 0
+GETSET m 4
+BITFIELD b SET u8 0 7 GET u8 0
+SORT l STORE sorted
+EXEC
+TTL n
+LRANGE sorted 0 -1
+
+== XADD and SPOP by chance [random]
+SADD s {1..50}
+MULTI
+~either XADD x * f v
+~either SPOP s
+~either SPOP s 10
+~either XADD x MAXLEN ~ 10 * f v
+~kind EXEC
+SCARD s
+XLEN x
+
+== Reads of every shape
+HSET h f v g w
+SADD s one
+ZADD z 1 a 2 b
+GEOADD g 13 38 p
+MULTI
+PING
+PING hi
+ECHO hi
+HGETALL h
+HRANDFIELD missing 2
+SMEMBERS s
+ZRANGE z 0 -1 WITHSCORES
+ZPOPMAX missing
+ZSCORE z b
+GEOPOS g p
+GEOPOS g missing
+LPOS missing a
+XREAD STREAMS missing 0
+TYPE h
+EXISTS h s z
+OBJECT ENCODING h
+DBSIZE
+EXEC
+
+== Databases in a transaction
+MULTI
+SET k 0
+SELECT 3
+SET k 3
+DBSIZE
+SELECT 99
+MOVE k 4
+SET k again
+EXEC
+GET k
+DBSIZE
+MULTI
+SELECT 0
+GET k
+FLUSHDB
+EXEC
+DBSIZE
+SET k v
+MULTI
+SWAPDB 0 3
+FLUSHALL
+SET after 1
+EXEC
+GET after
+
+== The connection in a transaction
+MULTI
+CLIENT SETNAME inside
+CLIENT GETNAME
+PING
+ECHO x
+EXEC
+CLIENT GETNAME
+MULTI
+SET k v
+RESET
+EXEC
+EXISTS k
+
+== QUIT ends a transaction
+MULTI
+SET k v
+QUIT
+<
+
+== WATCH
+WATCH k
+MULTI
+SET k v
+EXEC
+WATCH k
+SET k other
+MULTI
+SET k v
+EXEC
+GET k
+WATCH k
+2> SET k theirs
+MULTI
+SET k mine
+EXEC
+GET k
+MULTI
+SET k mine
+EXEC
+GET k
+WATCH k
+2> SET other x
+MULTI
+SET k again
+EXEC
+WATCH k
+2> SET k theirs
+UNWATCH
+MULTI
+SET k mine
+EXEC
+WATCH k
+2> SET k theirs
+MULTI
+DISCARD
+MULTI
+SET k mine
+EXEC
+watch a b k
+2> DEL b
+MULTI
+INCR n
+EXEC
+WATCH a b
+2> SET b 1
+MULTI
+INCR n
+EXEC
+GET n
+
+== WATCH inside MULTI
+MULTI
+WATCH k
+SET k v
+EXEC
+GET k
+WATCH k
+MULTI
+WATCH k
+EXEC
+
+== WATCH, and what does not touch
+SET k v
+WATCH k
+GET k
+TTL k
+2> GET k
+2> SADD other x
+MULTI
+GET k
+EXEC
+WATCH k
+2> EXPIRE k 100
+MULTI
+GET k
+EXEC
+WATCH k
+2> RPUSH k x
+MULTI
+GET k
+EXEC
+WATCH missing
+2> DEL missing
+MULTI
+PING
+EXEC
+WATCH k
+2> FLUSHALL
+MULTI
+PING
+EXEC
+WATCH k
+2> SELECT 1
+2> SET k elsewhere
+MULTI
+PING
+EXEC
+SET k v
+WATCH k
+2> SELECT 0
+2> RENAME k j
+MULTI
+PING
+EXEC
+WATCH j
+NOSUCH
+MULTI
+SET j
+EXEC
+2> SET j x
+MULTI
+PING
+EXEC
+
+== WATCH, an error, and RESET
+WATCH k
+2> SET k v
+MULTI
+SET k
+EXEC
+MULTI
+PING
+EXEC
+WATCH k
+2> SET k w
+RESET
+
+== WATCH and a key that expires
+SET k v PX 20
+WATCH k
+2> until(:0) EXISTS k
+MULTI
+PING
+EXEC
+"""

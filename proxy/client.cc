@@ -69,7 +69,7 @@ void Client::Process(std::string_view fresh) {
       const CommandRow* row = FindRow(request, session_);
       const bool alone = RunsAlone(row, request, session_);
       // Its turn comes later: it stays in the input, and is looked at again.
-      if ((alone && !replies_.empty()) || owner_->MustWait(this, row, request)) {
+      if ((alone && !replies_.empty()) || MustFollowAnswers(row) || owner_->MustWait(this, row, request)) {
         Pause(unread.size());
         break;
       }
@@ -114,6 +114,12 @@ void Client::ActOn(const Plan& plan, RequestView request, ReplyTo to) {
     default:
       return owner_->OnRequest(this, plan, request, to);
   }
+}
+
+// A read that the secondary was asked for may yet be asked of the primary: not behind a later write of the same client.
+bool Client::MustFollowAnswers(const CommandRow* row) const {
+  if (replies_.begin() >= shifted_until_ || replies_.empty() || row == nullptr) return false;
+  return row->route == Route::kWrite || row->route == Route::kBoth || row->name == "exec";
 }
 
 // Redis 7.0's own INFO has more sections than its default; ours is among the default ones.

@@ -65,6 +65,8 @@ class Client : private Stream::Listener {
 
   bool closing() const { return closing_; }
   bool paused() const { return paused_; }
+  // The secondary was asked for this answer: writes wait for it.
+  void NoteShifted(uint64_t sequence) { shifted_until_ = sequence + 1; }
   // For CLIENT LIST. Times by the same clock as `now_ms`.
   ConnectionFigures Figures(int64_t now_ms) const;
   void set_created_ms(int64_t ms) { created_ms_ = last_request_ms_ = ms; }
@@ -95,6 +97,7 @@ class Client : private Stream::Listener {
   void NoteReplySize(size_t bytes);
   void Process(std::string_view fresh);
   void Handle(const CommandRow* row, RequestView request);
+  bool MustFollowAnswers(const CommandRow* row) const;
   static bool WantsOurSection(RequestView request);
   void ActOn(const Plan& plan, RequestView request, ReplyTo to);
   std::string Finished(PendingReply::Finish finish, std::string_view reply);
@@ -110,6 +113,7 @@ class Client : private Stream::Listener {
   Ring<PendingReply> replies_{1};
   size_t reply_bytes_ = kFirstReplyBytes;  // how large replies have been lately, the large ones remembered longer
   std::string scratch_;                    // a local answer
+  uint64_t shifted_until_ = 0;             // answers up to here may come from the secondary
   bool paused_ = false;
   bool alone_ = false;                // the request in flight is answered before the next is looked at
   bool close_after_replies_ = false;  // QUIT: everything asked before is answered first

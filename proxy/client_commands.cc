@@ -22,6 +22,12 @@ void AppendText(std::string_view text, int protocol, std::string* reply) {
   }
 }
 
+// What a refused CLIENT KILL comes to: nobody is killed.
+bool Refuse(std::string* reply, std::string_view error) {
+  AppendError(reply, error);
+  return true;
+}
+
 bool IsType(std::string_view word) {
   for (std::string_view type : {"normal", "master", "replica", "slave", "pubsub"}) {
     if (EqualsIgnoreCase(word, type)) return true;
@@ -42,7 +48,7 @@ ClientCommands::ClientCommands(Io* io, const Clients* clients, WaitingRoom* room
   pause_timer_ = io_->clock()->MakeTimer([this] { EndPause(); });
 }
 
-void ClientCommands::Answer(Client* asker, const CommandRow& row, RequestView request, std::string* reply) {
+bool ClientCommands::Answer(Client* asker, const CommandRow& row, RequestView request, std::string* reply) {
   const std::string_view name = row.name;
   if (name == "client|info") {
     AppendText(Line(*asker) + "\n", asker->session().protocol(), reply);
@@ -55,7 +61,7 @@ void ClientCommands::Answer(Client* asker, const CommandRow& row, RequestView re
       AppendText(lines, asker->session().protocol(), reply);
     }
   } else if (name == "client|kill") {
-    Kill(asker, request, reply);
+    return Kill(asker, request, reply);
   } else if (name == "client|pause") {
     StartPause(request, reply);
   } else if (name == "client|unpause") {
@@ -64,6 +70,7 @@ void ClientCommands::Answer(Client* asker, const CommandRow& row, RequestView re
   } else {
     Unblock(request, reply);
   }
+  return true;
 }
 
 std::string ClientCommands::Line(const Client& client) const {
@@ -104,29 +111,31 @@ void ClientCommands::List(RequestView request, std::string* lines) const {
   for (const Client* client : chosen) *lines += Line(*client) + "\n";
 }
 
-void ClientCommands::Kill(Client* asker, RequestView request, std::string* reply) {
+bool ClientCommands::Kill(Client* asker, RequestView request, std::string* reply) {
   if (request.argc() != 3) return KillByFilters(asker, request, reply);
   for (const auto& [id, client] : *clients_) {
     if (client->closing() || client->session().address() != request.arg(2)) continue;
     AppendSimple(reply, "OK");
-    return kill_(client.get());
+    if (client.get() == asker) return false;
+    kill_(client.get());
+    return true;
   }
-  AppendError(reply, "ERR No such client");
+  return Refuse(reply, "ERR No such client");
 }
 
 // CLIENT KILL filter value …: how many were killed. The asker is spared unless SKIPME no.
-void ClientCommands::KillByFilters(Client* asker, RequestView request, std::string* reply) {
+bool ClientCommands::KillByFilters(Client* asker, RequestView request, std::string* reply) {
   std::optional<int64_t> wanted_id;
   std::string_view address, listen, type, user;
   bool skip_me = true;
-  if (request.argc() % 2 != 0) return AppendError(reply, "ERR syntax error");
+  if (request.argc() % 2 != 0) return Refuse(reply, "ERR syntax error");
   for (size_t i = 2; i + 1 < request.argc(); i += 2) {
     const std::string_view filter = request.arg(i), value = request.arg(i + 1);
     if (EqualsIgnoreCase(filter, "ID")) {
       wanted_id = ParseInt64(value);
-      if (!wanted_id || *wanted_id < 1) return AppendError(reply, "ERR client-id should be greater than 0");
+      if (!wanted_id || *wanted_id < 1) return Refuse(reply, "ERR client-id should be greater than 0");
     } else if (EqualsIgnoreCase(filter, "TYPE")) {
-      if (!IsType(value)) return AppendError(reply, fmt::format("ERR Unknown client type '{}'", value));
+      if (!IsType(value)) return Refuse(reply, fmt::format("ERR Unknown client type '{}'", value));
       type = value;
     } else if (EqualsIgnoreCase(filter, "ADDR")) {
       address = value;
@@ -139,7 +148,7 @@ void ClientCommands::KillByFilters(Client* asker, RequestView request, std::stri
     } else if (EqualsIgnoreCase(filter, "SKIPME") && EqualsIgnoreCase(value, "no")) {
       skip_me = false;
     } else {
-      return AppendError(reply, "ERR syntax error");
+      return Refuse(reply, "ERR syntax error");
     }
   }
   std::vector<Client*> victims;
@@ -153,7 +162,15 @@ void ClientCommands::KillByFilters(Client* asker, RequestView request, std::stri
     if (!spared) victims.push_back(client.get());
   }
   AppendInteger(reply, static_cast<int64_t>(victims.size()));
-  for (Client* victim : victims) kill_(victim);
+  bool stays = true;
+  for (Client* victim : victims) {
+    if (victim == asker) {
+      stays = false;
+    } else {
+      kill_(victim);
+    }
+  }
+  return stays;
 }
 
 void ClientCommands::StartPause(RequestView request, std::string* reply) {

@@ -23,8 +23,9 @@ class ClientCommands {
   ClientCommands(Io* io, const Clients* clients, WaitingRoom* room, std::string listen_address,
                  std::function<void(Client*)> kill, std::function<void()> unpaused);
 
-  // Appends the reply. REQUIRES: a row with Route::kService.
-  void Answer(Client* asker, const CommandRow& row, RequestView request, std::string* reply);
+  // Appends the reply. False when the asker itself is to be disconnected after it. REQUIRES: a row with
+  // Route::kService.
+  bool Answer(Client* asker, const CommandRow& row, RequestView request, std::string* reply);
 
   // CLIENT PAUSE: must this wait until it is over?
   bool Pauses(const Client& client, const CommandRow* row, RequestView request) const;
@@ -35,8 +36,8 @@ class ClientCommands {
 
   std::string Line(const Client& client) const;
   void List(RequestView request, std::string* reply) const;
-  void Kill(Client* asker, RequestView request, std::string* reply);
-  void KillByFilters(Client* asker, RequestView request, std::string* reply);
+  bool Kill(Client* asker, RequestView request, std::string* reply);
+  bool KillByFilters(Client* asker, RequestView request, std::string* reply);
   void StartPause(RequestView request, std::string* reply);
   void Unblock(RequestView request, std::string* reply);
   void EndPause();

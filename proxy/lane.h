@@ -75,7 +75,9 @@ class Lane : private Link::Owner {
 
   // Takes a place for a client's command. `choice` says which side answers a read. REQUIRES: plan.act is kRead, kWrite
   // or kBoth. Answers an error at once when the primary can't be reached.
-  void Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice,
+  // True when the secondary was asked for the client's answer: should the primary be asked after all, then in a later
+  // place, so what this client asks to be written next must wait for the answer.
+  bool Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice,
               LoginId login = 0);
   // EXEC: the queued commands as one block.
   void SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol, LoginId login = 0);
@@ -178,7 +180,7 @@ class Lane : private Link::Owner {
   // lane_submit.cc
   bool SecondaryCanFollow(int db) const;
   bool Readable(const Slot& slot) const;
-  void SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice);
+  bool SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice);
   void SendToPrimary(Slot* slot);
   void SendTransaction(Slot* slot);
   bool CopiesItsKeys(const QueuedCommand& command) const;

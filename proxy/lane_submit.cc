@@ -38,10 +38,13 @@ bool Lane::LoginUsable(LoginId login, ReplyTo to) {
   return false;
 }
 
-void Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice,
+bool Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int protocol, ReadChoice choice,
                   LoginId login) {
-  if (!primary().up()) return AnswerError(to, PrimaryUnreachable());
-  if (!LoginUsable(login, to)) return;
+  if (!primary().up()) {
+    AnswerError(to, PrimaryUnreachable());
+    return false;
+  }
+  if (!LoginUsable(login, to)) return false;
   const bool is_read = plan.act == Plan::Act::kRead;
   Slot* slot = NewSlot(is_read ? Slot::Kind::kRead : Slot::Kind::kWrite, to, db, protocol);
   slot->login = login;
@@ -57,9 +60,10 @@ void Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int
   slot->no_follow = plan.act == Plan::Act::kBoth;
   SendToPrimary(slot);
   ReserveFollow(slot);
+  return false;
 }
 
-void Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
+bool Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
   const Side wanted = choice.from_new ? Side::kNew : Side::kOld;
   slot->on_miss = choice.on_miss;
   const bool to_secondary = wanted == migration_->secondary() && !plan.primary_only && !plan.keys.empty();
@@ -70,8 +74,10 @@ void Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
   if (to_secondary && !readable) ++counters_->reads_fallback;
   if (to_compare && !readable) ++counters_->reads_not_comparable;
   if (!slot->shifted || slot->compare) SendToPrimary(slot);
-  if (slot->shifted || slot->compare) Enqueue(slot, Half::kReady);
-  if (slot->shifted) SetDeadline(slot, config_.timeouts.read_ms);
+  const bool shifted = slot->shifted;
+  if (shifted) SetDeadline(slot, config_.timeouts.read_ms);
+  if (shifted || slot->compare) Enqueue(slot, Half::kReady);  // what is over at once is free afterwards
+  return shifted;
 }
 
 // REQUIRES: the primary is up.

@@ -142,15 +142,46 @@ void Proxy::OnRequest(Client* client, const Plan& plan, RequestView request, Rep
         return reply.empty() ? OnClientBroken(to.client) : OnAnswer(to, reply);
       });
     case Plan::Act::kService: {
-      std::string reply;
-      client_commands_->Answer(client, *plan.row, request, &reply);
-      return client->Answer(to.sequence, reply);
+      return Serve(client, plan, request, to);
     }
     case Plan::Act::kLogin:
       return CheckLogin(client, plan, request, to);
     default:
       return SubmitToLane(client, plan, request, to);
   }
+}
+
+// Whether another user may run this, only the primary can say; it is asked without being made to run it.
+void Proxy::Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
+  const LoginId login = client->session().login();
+  if (login == 0) return ServeAllowed(client, *plan.row, request, to);
+  Question question;
+  question.ask_primary = true;
+  question.protocol = kAnyProtocol;
+  question.count = 1;
+  std::vector<std::string_view> args{"ACL", "DRYRUN", logins_.Find(login)->user};
+  for (size_t i = 0; i < request.argc(); ++i) args.push_back(request.arg(i));
+  AppendCommand(&question.commands, args);
+  question.done = [this, to, row = plan.row, owned = Request(request)](const Answers& answers) {
+    const auto found = clients_.find(to.client);
+    if (found == clients_.end()) return;
+    if (!answers.primary.empty() && answers.primary[0] == "+OK\r\n") {
+      return ServeAllowed(found->second.get(), *row, owned.view(), to);
+    }
+    std::string reply;
+    AppendError(&reply, fmt::format("NOPERM this user has no permissions to run the '{}' command", row->name));
+    found->second->Answer(to.sequence, reply);
+  };
+  lane_->Ask(std::move(question));
+}
+
+void Proxy::ServeAllowed(Client* client, const CommandRow& row, RequestView request, ReplyTo to) {
+  std::string reply;
+  const bool stays = client_commands_->Answer(client, row, request, &reply);
+  client->Answer(to.sequence, reply);
+  if (stays) return;
+  Forget(client->id());
+  client->CloseAfterReplies();
 }
 
 void Proxy::SubmitToLane(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
@@ -160,7 +191,9 @@ void Proxy::SubmitToLane(Client* client, const Plan& plan, RequestView request, 
     const std::string_view key = plan.keys.empty() ? std::string_view() : request.arg(plan.keys[0]);
     choice = splitter_.Choose(migration().routing, key, NextDice());
   }
-  lane_->Submit(plan, request, to, session.db(), session.protocol(), choice, session.login());
+  if (lane_->Submit(plan, request, to, session.db(), session.protocol(), choice, session.login())) {
+    client->NoteShifted(to.sequence);
+  }
 }
 
 // The primary decides who is let in; whether the secondary knows the user too decides whether it may answer reads.

@@ -89,6 +89,8 @@ class Proxy : private Lane::Owner,
   void Forget(uint64_t client);
   void ResumeHeld();
   void CheckLogin(Client* client, const Plan& plan, RequestView request, ReplyTo to);
+  void Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to);
+  void ServeAllowed(Client* client, const CommandRow& row, RequestView request, ReplyTo to);
   void SubmitToLane(Client* client, const Plan& plan, RequestView request, ReplyTo to);
   void LearnModules();
   void LoadScripts();

@@ -14,6 +14,11 @@ namespace {
 
 constexpr size_t kShownArgument = 128;  // as servers do: enough to recognise a mistake by
 
+// A server prints arguments as C strings.
+std::string_view UntilNul(std::string_view text) {
+  return text.substr(0, text.find('\0'));
+}
+
 // The texts are those of Redis 7.0 (server.c, commandCheckExistence): client libraries look at them.
 std::string UnknownCommand(RequestView request, bool subcommand) {
   if (subcommand) {
@@ -24,10 +29,14 @@ std::string UnknownCommand(RequestView request, bool subcommand) {
   }
   std::string args;
   for (size_t i = 1; i < request.argc() && args.size() < kShownArgument; ++i) {
-    args += fmt::format("'{}' ", request.arg(i).substr(0, kShownArgument - args.size()));
+    args += fmt::format("'{}' ", UntilNul(request.arg(i).substr(0, kShownArgument - args.size())));
   }
-  return fmt::format("ERR unknown command '{}', with args beginning with: {}", request.arg(0).substr(0, kShownArgument),
-                     args);
+  return fmt::format("ERR unknown command '{}', with args beginning with: {}",
+                     UntilNul(request.arg(0).substr(0, kShownArgument)), args);
+}
+
+bool IsClusterRefusal(const CommandRow& row) {
+  return row.refusal.starts_with("This instance");
 }
 
 bool RunsAtOnceInTransaction(const CommandRow& row) {
@@ -53,8 +62,9 @@ bool FitsTransaction(const CommandRow& row) {
 // Why a command that the server would know is not carried out here; empty when it is.
 std::string RefusalOf(const CommandRow& row, const Session& session) {
   if (row.route == Route::kRefused) {
+    if (session.in_transaction() && IsClusterRefusal(row)) return {};  // queued; the server refuses it in EXEC
     // Clients look at the words in which a server says that it is no cluster.
-    if (row.refusal.starts_with("This instance")) return fmt::format("ERR {}", row.refusal);
+    if (IsClusterRefusal(row)) return fmt::format("ERR {}", row.refusal);
     return fmt::format("ERR '{}' is refused: {}", row.name, row.refusal);
   }
   if (!row.refusal.empty() && !session.admin_commands()) {
@@ -137,6 +147,18 @@ Plan::Act PlanExec(Session* session, std::string* reply) {
   return Plan::Act::kAnswer;
 }
 
+// A refused command spoils the transaction; a refused EXEC ends it (multi.c, execCommandAbort).
+void Refuse(const CommandRow* row, std::string_view refusal, Session* session, std::string* reply) {
+  if (row == nullptr || row->name != "exec") {
+    session->AbortTransaction();
+    return AppendError(reply, refusal);
+  }
+  session->TakeTransaction();
+  session->set_watching(false);
+  if (refusal.starts_with("ERR ")) refusal.remove_prefix(4);
+  AppendError(reply, fmt::format("EXECABORT Transaction discarded because of: {}", refusal));
+}
+
 }  // namespace
 
 const CommandRow* FindRow(RequestView request, const Session& session) {
@@ -165,8 +187,7 @@ Plan MakePlan(const CommandRow* found, RequestView request, Session* session, st
   plan.row = found;
   const std::string refusal = CheckRequest(plan.row, request, *session);
   if (!refusal.empty()) {
-    session->AbortTransaction();
-    AppendError(reply, refusal);
+    Refuse(plan.row, refusal, session, reply);
     return plan;
   }
   const CommandRow& row = *plan.row;
@@ -189,6 +210,14 @@ Plan MakePlan(const CommandRow* found, RequestView request, Session* session, st
   if (row.route == Route::kLocal) {
     if ((row.name == "auth" || row.name == "hello") && session->AsksStoreForLogin(row, request)) {
       plan.act = Plan::Act::kLogin;
+      return plan;
+    }
+    // What a server would let another user do or not, it decides itself.
+    if (session->login() != 0 && (row.name == "ping" || row.name == "echo" || row.name == "acl|whoami") &&
+        !session->subscribed_only()) {
+      plan.act = Plan::Act::kRead;
+      plan.primary_only = true;
+      plan.comparable = false;
       return plan;
     }
     plan.act = session->Answer(row, request, reply) ? Plan::Act::kAnswer : Plan::Act::kAnswerClose;

@@ -249,6 +249,7 @@ void Session::Client(const CommandRow& row, RequestView request, std::string* re
     no_evict_ = on;
     return AppendSimple(reply, "OK");
   }
+  if (sub == "no-touch" || sub == "capa" || sub == "import-source") return AppendSimple(reply, "OK");
   if (sub == "getredir") return AppendInteger(reply, -1);
   if (sub == "trackinginfo") {
     AppendMapHeader(reply, 3, protocol_);

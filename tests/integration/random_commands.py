@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, field, fields
-from typing import Any, Callable, Iterator, Optional, Pattern
+from dataclasses import dataclass, fields
+from typing import Any, Callable, Iterator, Pattern
 
 from random_scripts import FUNCTION_CALLS, LIBRARY, SCRIPTS, SPARE_LIBRARY, Script
 from shapes import EXPECTED_ERROR, READ_SHAPES, WRITE_SHAPES, Filler, Shape, Word, by_command, parse

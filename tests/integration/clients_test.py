@@ -76,7 +76,10 @@ class ClientsTest(CrossfadeTest):
 
     def run_cases(self, program: list[str], port: int) -> dict[str, list[str]]:
         """The lines that begin with ok and with FAILED, without that word."""
-        done = subprocess.run([*program, str(port), PART], capture_output=True, text=True, timeout=TIMEOUT)
+        try:
+            done = subprocess.run([*program, str(port), PART], capture_output=True, text=True, timeout=TIMEOUT)
+        except subprocess.TimeoutExpired as late:
+            self.fail(f"{program} has not ended within {TIMEOUT} s:\n{(late.stdout or b'').decode()[-3000:]}")
         lines: dict[str, list[str]] = {"ok": [], "FAILED": []}
         for line in done.stdout.splitlines():
             word, _, rest = line.partition(" ")

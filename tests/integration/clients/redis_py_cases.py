@@ -268,10 +268,10 @@ def about_the_connection() -> None:
         equal(r.client_getname(), "py-hello")
         equal(r.echo("hi"), b"hi")
         assert r.info()["redis_version"] and r.info("server")["redis_mode"] == "standalone"
+        r.set("py:size", "x" * 100)
         assert r.time()[0] > 1_700_000_000 and r.dbsize() > 0 and r.command_count() > 200
         equal(r.acl_whoami(), "default")
         assert "maxmemory" in r.config_get("maxmemory*")
-        r.set("py:size", "x" * 100)
         assert r.memory_usage("py:size") > 100 and r.object("encoding", "py:size") == b"raw"
 
 

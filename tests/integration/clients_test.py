@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -53,6 +54,15 @@ class ClientsTest(CrossfadeTest):
 
     def test_node_redis_in_resp3(self) -> None:
         self.drive(["node", str(install() / "node_redis_cases.mjs")])
+
+    def test_the_lock_file_names_no_registry(self) -> None:
+        """npm ci then takes the registry that the machine is configured for. `npm install` writes them unless told not
+        to: --omit-lockfile-registry-resolved."""
+        packages = json.loads((SOURCE / "package-lock.json").read_text())["packages"]
+        libraries = {name: package for name, package in packages.items() if name}
+        self.assertIn("node_modules/ioredis", libraries)
+        self.assertEqual([name for name, package in libraries.items() if "resolved" in package], [])
+        self.assertEqual([name for name, package in libraries.items() if "integrity" not in package], [])
 
     def drive(self, program: list[str]) -> None:
         rig = self.rig(old_args=SERVER_ARGS, new_args=SERVER_ARGS)

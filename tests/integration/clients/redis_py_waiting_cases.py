@@ -93,7 +93,7 @@ def blocking_pops() -> None:
         equal(r.blpop(["py:b1", "py:b2"], timeout=0.3), None)
         assert 0.25 < time.monotonic() - began < 5
         with Together(lambda: equal(r.blpop(["py:b1", "py:b2"], timeout=PATIENCE), (b"py:b2", b"job"))):
-            eventually(lambda: blocked(other), "one client is blocked")
+            most_likely_waits()
             other.rpush("py:b2", "job")
         other.rpush("py:b1", 1, 2, 3)
         equal([r.brpop("py:b1", timeout=1), r.blpop("py:b1", timeout=1)], [(b"py:b1", b"3"), (b"py:b1", b"1")])
@@ -104,17 +104,37 @@ def blocking_pops() -> None:
         equal([r.bzpopmin("py:bz", timeout=1), r.bzpopmax("py:bz", timeout=1)],
               [(b"py:bz", b"low", 1.0), (b"py:bz", b"high", 2.0)])
         with Together(lambda: equal(r.bzpopmin("py:bz", timeout=PATIENCE), (b"py:bz", b"late", 7.0))):
-            eventually(lambda: blocked(other), "one client is blocked")
+            most_likely_waits()
             other.zadd("py:bz", {"late": 7})
-        with Together(lambda: equal(r.xread({"py:bx": "$"}, block=int(PATIENCE * 1000))[0][1][0][1], {b"n": b"1"})):
-            eventually(lambda: blocked(other), "one client is blocked")
-            other.xadd("py:bx", {"n": 1})
+        read = Together(lambda: equal(r.xread({"py:bx": "$"}, block=int(PATIENCE * 1000))[0][1][0][1], {b"n": b"1"}))
+        with read:  # "$" is the end of the stream when the server reads that: entries come until one is after it
+            eventually(lambda: other.xadd("py:bx", {"n": 1}) and not read.threads[0].is_alive(), "the entry is read")
         equal(r.xread({"py:bx": "$"}, block=50), [])
         equal(r.wait(0, 10), 0)
 
 
-def blocked(r: redis.Redis) -> bool:
-    return r.info("clients")["blocked_clients"] >= 1
+def most_likely_waits() -> None:
+    """Time for the other thread to block. The answers are the same when it comes late."""
+    time.sleep(0.1)
+
+
+@case
+def blocked_clients_are_unblocked_and_leave() -> None:
+    with client() as r, client(single_connection_client=True) as waiter:
+        number = waiter.client_id()
+        with Together(lambda: equal(waiter.blpop("py:never", timeout=PATIENCE), None)):
+            eventually(lambda: r.client_unblock(number), "the client is blocked, and unblocked")
+        with Together(lambda: raises(ResponseError, "UNBLOCKED client unblocked via CLIENT UNBLOCK",
+                                     lambda: waiter.bzpopmin("py:never", timeout=PATIENCE))):
+            eventually(lambda: r.client_unblock(number, error=True), "the client is blocked, and unblocked")
+        equal(r.client_unblock(number), 0)
+        waiter.connection.send_command("BLPOP", "py:left", 0)
+        most_likely_waits()
+        waiter.connection.disconnect()
+        eventually(lambda: all(int(row["id"]) != number for row in r.client_list()), "the client is gone")
+        r.rpush("py:left", "job")
+        equal(r.lpop("py:left"), b"job")
+
 
 
 @case

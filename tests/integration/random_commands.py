@@ -127,6 +127,8 @@ BLPOP $l -1
 BZPOPMIN $z forever
 WAIT 0 5
 """)
+# How many elements the reply of a blocking pop has when it isn't nil.
+POPPED = {"BLPOP": 2, "BRPOP": 2, "BLMPOP": 2, "BZPOPMIN": 3, "BZPOPMAX": 3, "BZMPOP": 2}
 DATABASE_MOVES = parse("""
 COPY $s $s DB $db REPLACE
 COPY $k $k DB $db
@@ -211,6 +213,9 @@ class Command:
             if _REFUSAL.search(text) and not ALLOWED_REFUSALS.search(text) or not self.errors.search(text):
                 return f"answered {text!r}"
         failed = bool(errors) and not isinstance(reply, list)
+        length = POPPED.get(self.words[0])
+        if self.reply == "any" and length and not errors and reply is not None and len(reply) != length:
+            return f"wanted nil or {length} elements, got {str(reply)[:120]}"
         wanted = {"queued": reply == b"QUEUED", "executed": isinstance(reply, list),
                   "perhaps": isinstance(reply, list) or reply is None,
                   "aborted": failed and errors[0].startswith("EXECABORT"), "error": failed}

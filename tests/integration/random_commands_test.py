@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 import signal
 import socket
 import traceback
@@ -233,7 +234,7 @@ class RandomCommandsTest(CrossfadeTest):
         rig.admin.routing(compare=100)
         outcome = run_clients(rig.proxy.port, self.prepare(rig, rig.proxy.port), COMMANDS, FEATURES)
         self.report(outcome)
-        self.figures(rig.admin.status())
+        self.figures(rig)
         self.assert_no_complaint(outcome)
         self.assert_every_class_was_accepted(outcome)
         status = self.assert_equal_in_the_end(rig)
@@ -241,10 +242,14 @@ class RandomCommandsTest(CrossfadeTest):
         self.assertGreater(status["reads"]["compared"], COMMANDS // 10)
         self.assertEqual(status["synced"], "yes", status)
 
-    def figures(self, status: dict) -> None:
+    def figures(self, rig: Rig) -> None:
+        status = rig.admin.status()
         writes, reads = status["writes"], status["reads"]
         self.say("writes: " + ", ".join(f"{name} {writes[name]}" for name in sorted(writes)))
         self.say(f"reads: compared {reads['compared']}, mismatched {reads['mismatched']}, fallback {reads['fallback']}")
+        told = Counter(re.findall(r"event=write_diverged command=(\S+) .*secondary_answered=(.*)", rig.proxy.log()))
+        for (command, answer), count in told.most_common(12):
+            self.say(f"diverged: {command} {count} times, the secondary answered {answer}")
         causes = {name: count for name, count in status["dirty"].get("marked", {}).items() if count}
         self.say(f"dirty, by cause: {causes}, repaired {status['dirty'].get('repaired')}")
 

@@ -43,7 +43,6 @@ SCRIPTS = [
          "1 $s $m"),
         ("redis.call('SADD', KEYS[1], ARGV[1]) redis.call('SADD', KEYS[2], ARGV[1]) "
          "return redis.call('SINTERSTORE', KEYS[3], KEYS[1], KEYS[2])", "3 $t $t $t $m"),
-        ("redis.call('XADD', KEYS[1], '*', 'word', ARGV[1]) return redis.call('XLEN', KEYS[1])", "1 $x $v"),
         ("local r = redis.pcall('INCR', KEYS[1]) if type(r) == 'table' then return r.err end return {1.9, true, false, 'x'}",
          "1 $k"),
         ("redis.setresp(3) redis.call('ZADD', KEYS[1], 1.5, 'm1') return redis.call('ZSCORE', KEYS[1], 'm1')",
@@ -52,6 +51,7 @@ SCRIPTS = [
         ("return redis.call('DEL', unpack(KEYS))", "3 $k $k $k")),
     *_scripts(
         "unrepeatable",
+        ("redis.call('XADD', KEYS[1], '*', 'word', ARGV[1]) return redis.call('XLEN', KEYS[1])", "1 $x $v"),
         ("local t = redis.call('TIME') redis.call('SET', KEYS[1], t[1] .. '.' .. t[2]) return t", "1 $s"),
         ("local m = redis.call('SPOP', KEYS[1]) if m then redis.call('RPUSH', KEYS[2], m) end return m", "2 $t $l"),
         ("local m = redis.call('SRANDMEMBER', KEYS[1], 2) for i = 1, #m do redis.call('SREM', KEYS[1], m[i]) end "

@@ -5,7 +5,7 @@
 // newer commands those of the server that has them. Where a later version takes more arguments, the arity is that
 // one's. What is done with a command follows COMMANDS.md. A row is written with the function that names its route.
 //
-// A row with PrimaryRead whose rule isn't kNever (KEYS) may be compared, but is never shifted.
+// A row with PrimaryRead whose rule isn't kNever (none is just now) may be compared, but is never shifted.
 // A container's own row ("client") answers for the subcommands that the table doesn't know.
 #pragma once
 

@@ -20,7 +20,7 @@ namespace crossfade {
 enum class Route : uint8_t {
   kRead,         // asked of one store; may be shifted and compared (unless `compare` is kNever or it needs one server)
   kPrimaryRead,  // answered by the primary, never shifted: cursors, random picks, server introspection. Still compared
-                 // unless `compare` is kNever (KEYS is)
+                 // unless `compare` is kNever
   kWrite,        // run on the primary; `effect` says what the secondary gets
   kBoth,         // sent to each, replies not compared (PUBLISH)
   kLocal,        // the proxy answers, from what this client has said

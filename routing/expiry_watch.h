@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -35,7 +36,10 @@ class ExpiryWatch {
   void Inherit(int from_db, std::string_view from, int to_db, std::string_view to, int64_t now_ms);
 
   // SWAPDB: what was one database's is now the other's.
-  void SwapDatabases(int a, int b) { std::swap(Label(a), Label(b)); }
+  void SwapDatabases(int a, int b) {
+    Label(std::max(a, b));  // so that neither reference moves
+    std::swap(Label(a), Label(b));
+  }
 
   // May the two stores have disagreed about the key at some moment between these two?
   bool Uncertain(int db, std::string_view key, int64_t from_ms, int64_t to_ms) const;

@@ -111,6 +111,8 @@ void Client::ActOn(const Plan& plan, RequestView request, ReplyTo to) {
       [[fallthrough]];
     case Plan::Act::kAnswer:
       return Answer(to.sequence, scratch_);
+    case Plan::Act::kQueued:
+      return owner_->OnQueued(this, plan, request, to, scratch_);
     default:
       return owner_->OnRequest(this, plan, request, to);
   }

@@ -195,7 +195,7 @@ class Lane : private Link::Owner {
   void PrimaryAnswered(Slot* slot);
   void PrimaryOver(Slot* slot);
   void ReadAnswered(Slot* slot);
-  void LearnScript(Slot* slot);
+  void LearnScript(const CommandRow& row, RequestView request, bool followed);
   void PrependScript(Slot* slot);
   void WriteRefused(Slot* slot);
   void WriteAccepted(Slot* slot);

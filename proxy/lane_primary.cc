@@ -96,7 +96,8 @@ void Lane::ReadAnswered(Slot* slot) {
 
 void Lane::WriteAccepted(Slot* slot) {
   if (!slot->no_follow) ++counters_->writes_total;
-  LearnScript(slot);
+  if (slot->kind == Slot::Kind::kWrite)
+    LearnScript(*slot->row, slot->request.view(), slot->secondary == Half::kPending);
   if (slot->kind == Slot::Kind::kTransaction) {
     RewriteTransaction(slot);
   } else if (slot->script.reads_only) {
@@ -136,16 +137,15 @@ void Lane::WriteAccepted(Slot* slot) {
 }
 
 // What the primary has accepted is known from now on.
-void Lane::LearnScript(Slot* slot) {
-  if (scripts_ == nullptr || slot->kind != Slot::Kind::kWrite) return;
-  const std::string_view name = slot->row->name;
-  const RequestView request = slot->request.view();
+void Lane::LearnScript(const CommandRow& row, RequestView request, bool followed) {
+  if (scripts_ == nullptr) return;
+  const std::string_view name = row.name;
   if (name == "eval") {
-    scripts_->Learn(request.arg(1), slot->script.sha);
+    scripts_->Learn(request.arg(1));
   } else if (name == "script|load") {
     const std::string sha = scripts_->Learn(request.arg(2));
     scripts_->Loaded(migration_->primary(), sha);
-    if (slot->secondary == Half::kPending) scripts_->Loaded(migration_->secondary(), sha);
+    if (followed) scripts_->Loaded(migration_->secondary(), sha);
   } else if (name == "script|flush") {
     scripts_->Forget();
   }
@@ -165,7 +165,14 @@ void Lane::PrependScript(Slot* slot) {
 Accepted Lane::AcceptedWrite(const CommandRow& row, RequestView request, std::string_view reply,
                              const Slot& slot) const {
   const ServerInfo& server = primary().info();
-  return {row, request, reply, slot.companions, TimesOf(slot), server.eager_consumers, server.field_expiry};
+  return {row,
+          request,
+          reply,
+          slot.companions,
+          TimesOf(slot),
+          server.eager_consumers,
+          server.field_expiry,
+          slot.script.reply_varies};
 }
 
 // EXEC's reply, element by element: each effect as if its command had come alone, inside one MULTI for the secondary.
@@ -185,6 +192,7 @@ void Lane::RewriteTransaction(Slot* slot) {
       MarkKeys(*slot, *command.row, request, FindKeys(*command.row, request), command.db, DirtyCause::kEffectUnknown);
       owner_->OnDirty();
     }
+    if (!reply.items[i].is_error()) LearnScript(*command.row, request, slot->secondary == Half::kPending);
     if (command.row->name == "swapdb" && !reply.items[i].is_error()) DatabasesSwapped(*slot, request);
   }
   const ServerInfo& server = primary().info();
@@ -192,8 +200,15 @@ void Lane::RewriteTransaction(Slot* slot) {
       slot->transaction, slot->db, slot->copies, {slot->element_replies, slot->companions}, TimesOf(*slot),
       [&](size_t i) -> Accepted {
         const QueuedCommand& command = slot->transaction[i];
-        return {*command.row,   command.request.view(), slot->element_replies[i], {},
-                TimesOf(*slot), server.eager_consumers, server.field_expiry};
+        const bool script = command.row->effect == Effect::kScript && scripts_ != nullptr;
+        return {*command.row,
+                command.request.view(),
+                slot->element_replies[i],
+                {},
+                TimesOf(*slot),
+                server.eager_consumers,
+                server.field_expiry,
+                script && PlanScript(*command.row, command.request.view()).reply_varies};
       },
       &slot->follow, &slot->block);
   if (!slot->follow.unknown) return;

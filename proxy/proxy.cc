@@ -151,28 +151,59 @@ void Proxy::OnRequest(Client* client, const Plan& plan, RequestView request, Rep
   }
 }
 
+namespace {
+
+// What the server would have said, from what ACL DRYRUN says of it (acl.c).
+std::string NoPermission(std::string_view dry_run, std::string_view command) {
+  if (dry_run.find(" key") != std::string_view::npos) {
+    return "NOPERM this user has no permissions to access one of the keys used as arguments";
+  }
+  if (dry_run.find(" channel") != std::string_view::npos) {
+    return "NOPERM this user has no permissions to access one of the channels used as arguments";
+  }
+  return fmt::format("NOPERM this user has no permissions to run the '{}' command", command);
+}
+
+}  // namespace
+
 // Whether another user may run this, only the primary can say; it is asked without being made to run it.
-void Proxy::Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
-  const LoginId login = client->session().login();
-  if (login == 0) return ServeAllowed(client, *plan.row, request, to);
+void Proxy::AskPermission(Client* client, const CommandRow& row, RequestView request, ReplyTo to,
+                          std::function<void(Client*, std::string refusal)> done) {
   Question question;
   question.ask_primary = true;
   question.protocol = kAnyProtocol;
   question.count = 1;
-  std::vector<std::string_view> args{"ACL", "DRYRUN", logins_.Find(login)->user};
+  std::vector<std::string_view> args{"ACL", "DRYRUN", logins_.Find(client->session().login())->user};
   for (size_t i = 0; i < request.argc(); ++i) args.push_back(request.arg(i));
   AppendCommand(&question.commands, args);
-  question.done = [this, to, row = plan.row, owned = Request(request)](const Answers& answers) {
+  question.done = [this, to, row = &row, done = std::move(done)](const Answers& answers) {
     const auto found = clients_.find(to.client);
     if (found == clients_.end()) return;
-    if (!answers.primary.empty() && answers.primary[0] == "+OK\r\n") {
-      return ServeAllowed(found->second.get(), *row, owned.view(), to);
-    }
-    std::string reply;
-    AppendError(&reply, fmt::format("NOPERM this user has no permissions to run the '{}' command", row->name));
-    found->second->Answer(to.sequence, reply);
+    const std::string_view answer = answers.primary.empty() ? std::string_view() : answers.primary[0];
+    done(found->second.get(), answer == "+OK\r\n" ? "" : NoPermission(answer, row->name));
   };
   lane_->Ask(std::move(question));
+}
+
+void Proxy::OnQueued(Client* client, const Plan& plan, RequestView request, ReplyTo to, const std::string& reply) {
+  AskPermission(client, *plan.row, request, to, [to, reply](Client* asker, const std::string& refusal) {
+    if (refusal.empty()) return asker->Answer(to.sequence, reply);
+    asker->session().AbortTransaction();
+    std::string error;
+    AppendError(&error, refusal);
+    asker->Answer(to.sequence, error);
+  });
+}
+
+void Proxy::Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
+  if (client->session().login() == 0) return ServeAllowed(client, *plan.row, request, to);
+  AskPermission(client, *plan.row, request, to,
+                [this, to, row = plan.row, owned = Request(request)](Client* asker, const std::string& refusal) {
+                  if (refusal.empty()) return ServeAllowed(asker, *row, owned.view(), to);
+                  std::string error;
+                  AppendError(&error, refusal);
+                  asker->Answer(to.sequence, error);
+                });
 }
 
 void Proxy::ServeAllowed(Client* client, const CommandRow& row, RequestView request, ReplyTo to) {

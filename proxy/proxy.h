@@ -89,6 +89,8 @@ class Proxy : private Lane::Owner,
   void Forget(uint64_t client);
   void ResumeHeld();
   void CheckLogin(Client* client, const Plan& plan, RequestView request, ReplyTo to);
+  void AskPermission(Client* client, const CommandRow& row, RequestView request, ReplyTo to,
+                     std::function<void(Client*, std::string refusal)> done);
   void Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to);
   void ServeAllowed(Client* client, const CommandRow& row, RequestView request, ReplyTo to);
   void SubmitToLane(Client* client, const Plan& plan, RequestView request, ReplyTo to);
@@ -120,6 +122,7 @@ class Proxy : private Lane::Owner,
   void OnFeedLost(uint64_t client) override;
   // Client::Owner
   bool MustWait(Client* client, const CommandRow* row, RequestView request) override;
+  void OnQueued(Client* client, const Plan& plan, RequestView request, ReplyTo to, const std::string& reply) override;
   void OnUnwatched(Client* client) override { watches_->Unwatch(client->id()); }
   void OnUnsubscribed(Client* client) override { feeds_->End(client->id()); }
   std::string InfoSection() const override;

@@ -36,7 +36,7 @@ void Slot::Reset() {
   if (!element_replies.empty()) element_replies = {};
   block.element_of.clear();
   if (!copies.covered.empty()) copies = {};
-  if (!script.sha.empty() || script.copy || script.reads_only) script = {};
+  if (!script.sha.empty() || script.copy || script.unnamed_keys || script.reply_varies) script = {};
   if (!copy_key.name.empty()) copy_key = {};
   if (copy_done) copy_done = nullptr;
   if (question_done) {

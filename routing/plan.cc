@@ -168,7 +168,10 @@ const CommandRow* FindRow(RequestView request, const Session& session) {
 
 bool RunsAlone(const CommandRow* row, RequestView request, const Session& session) {
   if (row == nullptr) return false;
-  if (row->name == "exec") return session.watching() || session.exec_concerns_session();
+  if (row->name == "exec") {
+    const bool judged = session.in_transaction() && session.login() != 0;  // what was queued has been, by then
+    return session.watching() || session.exec_concerns_session() || judged;
+  }
   if (session.in_transaction()) return false;
   switch (row->route) {
     case Route::kService:
@@ -204,6 +207,7 @@ Plan MakePlan(const CommandRow* found, RequestView request, Session* session, st
     }
     if (!RunsAtOnceInTransaction(row)) {
       session->Queue(row, request, reply);
+      if (session->login() != 0) plan.act = Plan::Act::kQueued;
       return plan;
     }
   }

@@ -167,7 +167,10 @@ void Rewriter::Run() {
       return CopyKeys();
     case Effect::kScript:
       // With companions ScriptBook has decided that its keys are copied.
-      return accepted_.companions.empty() ? Verbatim() : CopyKeys();
+      if (!accepted_.companions.empty()) return CopyKeys();
+      Verbatim();
+      if (accepted_.reply_varies) follow_->expectations.back().kind = Kind::kNoError;
+      return;
     case Effect::kMigrate:
       return Migrate();
   }

@@ -196,7 +196,7 @@ class Lane : private Link::Owner {
   void PrimaryOver(Slot* slot);
   void ReadAnswered(Slot* slot);
   void LearnScript(const CommandRow& row, RequestView request, bool followed);
-  void PrependScript(Slot* slot);
+  std::string_view ScriptToLoad(const CommandRow& row, RequestView request, bool followed) const;
   void WriteRefused(Slot* slot);
   void WriteAccepted(Slot* slot);
   void RewriteTransaction(Slot* slot);

@@ -62,6 +62,9 @@ void Lane::PrimaryAnswered(Slot* slot) {
 
 // Nothing follows what the primary refused; but a script that fails keeps what it had written.
 void Lane::WriteRefused(Slot* slot) {
+  // A script that fails is known to the primary all the same.
+  if (slot->kind == Slot::Kind::kWrite && slot->row->name == "eval")
+    LearnScript(*slot->row, slot->request.view(), false);
   const bool wrote = slot->kind == Slot::Kind::kWrite && MayWriteInSpiteOfError(*slot->row, slot->primary_reply);
   if (!wrote) return SkipFollow(slot);
   if (!slot->companions.empty()) {
@@ -106,7 +109,6 @@ void Lane::WriteAccepted(Slot* slot) {
     slot->follow.bytes = slot->request.view().bytes();
     slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
   } else {
-    if (slot->row->name == "evalsha") PrependScript(slot);
     Rewrite(AcceptedWrite(*slot->row, slot->request.view(), slot->primary_reply, *slot), &slot->follow);
     if (slot->row->name == "swapdb") DatabasesSwapped(*slot, slot->request.view());
   }
@@ -151,15 +153,13 @@ void Lane::LearnScript(const CommandRow& row, RequestView request, bool followed
   }
 }
 
-// The secondary gets a script that it may lack before it is asked to run it; also when its keys are only copied, for
-// the day on which it is the primary.
-void Lane::PrependScript(Slot* slot) {
-  if (scripts_ == nullptr || slot->secondary != Half::kPending) return;
-  const std::string* body = scripts_->Body(slot->script.sha);
-  if (body == nullptr || !scripts_->NeedsLoading(migration_->secondary(), slot->script.sha)) return;
-  AppendCommand(&slot->follow.bytes, {"SCRIPT", "LOAD", *body});
-  slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
-  scripts_->Loaded(migration_->secondary(), slot->script.sha);
+// The body of a script that the secondary must be given before it is asked to run it. Empty when it need not.
+std::string_view Lane::ScriptToLoad(const CommandRow& row, RequestView request, bool followed) const {
+  if (scripts_ == nullptr || !followed || row.name != "evalsha") return {};
+  const std::string* body = scripts_->Body(request.arg(1));
+  if (body == nullptr || !scripts_->NeedsLoading(migration_->secondary(), request.arg(1))) return {};
+  scripts_->Loaded(migration_->secondary(), request.arg(1));
+  return *body;
 }
 
 Accepted Lane::AcceptedWrite(const CommandRow& row, RequestView request, std::string_view reply,
@@ -172,7 +172,8 @@ Accepted Lane::AcceptedWrite(const CommandRow& row, RequestView request, std::st
           TimesOf(slot),
           server.eager_consumers,
           server.field_expiry,
-          slot.script.reply_varies};
+          slot.script.reply_varies,
+          ScriptToLoad(row, request, slot.secondary == Half::kPending)};
 }
 
 // EXEC's reply, element by element: each effect as if its command had come alone, inside one MULTI for the secondary.
@@ -192,7 +193,9 @@ void Lane::RewriteTransaction(Slot* slot) {
       MarkKeys(*slot, *command.row, request, FindKeys(*command.row, request), command.db, DirtyCause::kEffectUnknown);
       owner_->OnDirty();
     }
-    if (!reply.items[i].is_error()) LearnScript(*command.row, request, slot->secondary == Half::kPending);
+    if (!reply.items[i].is_error() || command.row->name == "eval") {
+      LearnScript(*command.row, request, slot->secondary == Half::kPending);
+    }
     if (command.row->name == "swapdb" && !reply.items[i].is_error()) DatabasesSwapped(*slot, request);
   }
   const ServerInfo& server = primary().info();
@@ -208,7 +211,8 @@ void Lane::RewriteTransaction(Slot* slot) {
                 TimesOf(*slot),
                 server.eager_consumers,
                 server.field_expiry,
-                script && PlanScript(*command.row, command.request.view()).reply_varies};
+                script && PlanScript(*command.row, command.request.view()).reply_varies,
+                ScriptToLoad(*command.row, command.request.view(), slot->secondary == Half::kPending)};
       },
       &slot->follow, &slot->block);
   if (!slot->follow.unknown) return;

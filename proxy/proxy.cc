@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/admin_api.h"
 #include "spdlog/spdlog.h"
@@ -144,6 +145,8 @@ void Proxy::OnRequest(Client* client, const Plan& plan, RequestView request, Rep
     case Plan::Act::kService: {
       return Serve(client, plan, request, to);
     }
+    case Plan::Act::kLocal:
+      return AnswerLocally(client, plan, request, to);
     case Plan::Act::kLogin:
       return CheckLogin(client, plan, request, to);
     default:
@@ -195,11 +198,51 @@ void Proxy::OnQueued(Client* client, const Plan& plan, RequestView request, Repl
   });
 }
 
-void Proxy::Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
-  if (client->session().login() == 0) return ServeAllowed(client, *plan.row, request, to);
+void Proxy::AnswerLocally(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
   AskPermission(client, *plan.row, request, to,
                 [this, to, row = plan.row, owned = Request(request)](Client* asker, const std::string& refusal) {
-                  if (refusal.empty()) return ServeAllowed(asker, *row, owned.view(), to);
+                  const bool watched = asker->session().watching();
+                  std::string reply;
+                  if (refusal.empty()) {
+                    asker->session().Answer(*row, owned.view(), &reply);
+                  } else {
+                    AppendError(&reply, refusal);
+                  }
+                  if (watched && !asker->session().watching()) OnUnwatched(asker);
+                  asker->Answer(to.sequence, reply);
+                });
+}
+
+// CLIENT KILL USER: only the server knows which users there are.
+void Proxy::ServeIfUserExists(Client* client, const CommandRow& row, RequestView request, ReplyTo to) {
+  std::string_view user;
+  for (size_t i = 2; row.name == "client|kill" && i + 1 < request.argc(); i += 2) {
+    if (EqualsIgnoreCase(request.arg(i), "USER")) user = request.arg(i + 1);
+  }
+  if (user.empty()) return ServeAllowed(client, row, request, to);
+  Question question;
+  question.ask_primary = true;
+  question.protocol = kAnyProtocol;
+  question.count = 1;
+  AppendCommand(&question.commands, {"ACL", "GETUSER", user});
+  question.done = [this, to, row = &row, name = std::string(user), owned = Request(request)](const Answers& answers) {
+    const auto found = clients_.find(to.client);
+    if (found == clients_.end()) return;
+    if (answers.primary.empty() || !IsNullReply(answers.primary[0])) {
+      return ServeAllowed(found->second.get(), *row, owned.view(), to);
+    }
+    std::string error;
+    AppendError(&error, fmt::format("ERR No such user '{}'", name));
+    found->second->Answer(to.sequence, error);
+  };
+  lane_->Ask(std::move(question));
+}
+
+void Proxy::Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
+  if (client->session().login() == 0) return ServeIfUserExists(client, *plan.row, request, to);
+  AskPermission(client, *plan.row, request, to,
+                [this, to, row = plan.row, owned = Request(request)](Client* asker, const std::string& refusal) {
+                  if (refusal.empty()) return ServeIfUserExists(asker, *row, owned.view(), to);
                   std::string error;
                   AppendError(&error, refusal);
                   asker->Answer(to.sequence, error);

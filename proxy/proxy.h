@@ -92,6 +92,8 @@ class Proxy : private Lane::Owner,
   void AskPermission(Client* client, const CommandRow& row, RequestView request, ReplyTo to,
                      std::function<void(Client*, std::string refusal)> done);
   void Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to);
+  void ServeIfUserExists(Client* client, const CommandRow& row, RequestView request, ReplyTo to);
+  void AnswerLocally(Client* client, const Plan& plan, RequestView request, ReplyTo to);
   void ServeAllowed(Client* client, const CommandRow& row, RequestView request, ReplyTo to);
   void SubmitToLane(Client* client, const Plan& plan, RequestView request, ReplyTo to);
   void LearnModules();

@@ -75,6 +75,9 @@ struct Accepted {
   bool field_expiry = false;
   // A script whose reply is each store's own.
   bool reply_varies = false;
+  // Of EVALSHA: the body, when the secondary must be given it first. Also when its keys are only copied, for the day on
+  // which it is the primary.
+  std::string_view load_script = {};
 };
 
 // For the parts of Rewrite: appends one command for the secondary, and what it must answer.

@@ -191,7 +191,12 @@ void Client::FlushAnswered() {
   }
   if (replies_.empty()) alone_ = false;
   if (replies_.empty() && close_after_replies_) return CloseAfterReplies();
-  if (paused_ && MayTake()) owner_->OnPaused(this);
+  WakeIfPaused();
+}
+
+// Also while a flip holds requests: then it goes on afterwards.
+void Client::WakeIfPaused() {
+  if (paused_ && (MayTake() || owner_->Holding())) owner_->OnPaused(this);
 }
 
 void Client::CloseAfterReplies() {
@@ -223,7 +228,7 @@ void Client::Resume() {
 }
 
 void Client::OnDrained() {
-  if (paused_ && !closing_ && MayTake()) owner_->OnPaused(this);
+  if (!closing_) WakeIfPaused();
 }
 
 void Client::OnClosed(const absl::Status&) {

@@ -107,6 +107,7 @@ class Client : private Stream::Listener {
   std::string Finished(PendingReply::Finish finish, std::string_view reply);
   void Pause(size_t unread_bytes);
   void FlushAnswered();
+  void WakeIfPaused();
 
   std::unique_ptr<Stream> stream_;
   const LimitsConfig* limits_;

@@ -394,7 +394,7 @@ void Proxy::OnGone(Client* client) {
 }
 
 void Proxy::Soon() {
-  if (soon_on_ || (holding_ && gone_.empty())) return;
+  if (soon_on_ || (Holding() && gone_.empty())) return;
   soon_on_ = true;
   soon_->Start(0, 0);
 }
@@ -402,7 +402,7 @@ void Proxy::Soon() {
 void Proxy::RunSoon() {
   soon_on_ = false;
   SweepGoneClients();
-  if (holding_) return;
+  if (Holding()) return;
   for (uint64_t id : std::exchange(paused_, {})) {
     const auto found = clients_.find(id);
     if (found != clients_.end()) found->second->Resume();
@@ -437,6 +437,11 @@ void Proxy::OnDifference(const Slot& slot) {
   second_look_->Start(slot);
 }
 
+void Proxy::Started(Side side) {
+  if (side != migration().primary() || !std::exchange(starting_, false)) return;
+  Soon();
+}
+
 void Proxy::OnLinkUp(Side side) {
   const ServerInfo& info = lane_->link(side).info();
   last_down_[static_cast<int>(side)].clear();
@@ -446,6 +451,7 @@ void Proxy::OnLinkUp(Side side) {
   if (!migration().distrust.empty()) sweep_->Cancel(migration().distrust);
   UpdateFacts();
   if (side == migration().primary()) LearnModules();
+  Started(side);
   repair_->Wake();
 }
 
@@ -496,6 +502,7 @@ std::string Proxy::InfoSection() const {
 void Proxy::OnLinkDown(Side side, const absl::Status& why) {
   const std::string reason(why.message());
   scripts_.StoreRestarted(side);
+  Started(side);
   if (std::exchange(last_down_[static_cast<int>(side)], reason) == reason) return;
   spdlog::warn("event=backend_down backend={} role={} address={} reason=\"{}\"", SideName(side),
                side == migration().primary() ? "primary" : "secondary",

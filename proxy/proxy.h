@@ -101,6 +101,7 @@ class Proxy : private Lane::Owner,
   uint64_t NextDice();
   void UpdateFacts();
   void Soon();
+  void Started(Side side);
   void RunSoon();
   void CheckShutdown();
   int64_t now_ms_monotonic() const { return io_->clock()->NowUs() / 1000; }
@@ -129,7 +130,7 @@ class Proxy : private Lane::Owner,
   void OnUnsubscribed(Client* client) override { feeds_->End(client->id()); }
   std::string InfoSection() const override;
   void OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) override;
-  bool Holding() const override { return holding_; }
+  bool Holding() const override { return holding_ || starting_; }
   void OnPaused(Client* client) override;
   void OnGone(Client* client) override;
 
@@ -167,6 +168,7 @@ class Proxy : private Lane::Owner,
   int64_t next_second_ms_ = 0;
   uint64_t seconds_ = 0;
   bool holding_ = false;
+  bool starting_ = true;  // the primary has neither been reached nor failed to be: who asks already waits for that
   std::string last_down_[2];  // so that one reason is logged once
 
   std::unique_ptr<Timer> tick_, soon_;  // every second; after the current turn

@@ -29,6 +29,7 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
   Waiter* waiter = made.get();
   waiter->asker = asker;
   waiter->form = std::move(form);
+  waiter->command = row.name;
   if (waiter->form.timeout_ms > 0) {
     waiter->deadline_us = io_->clock()->NowUs() + waiter->form.timeout_ms * 1000;
     deadlines_.insert({waiter->deadline_us, ticket});
@@ -201,7 +202,7 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
     return true;
   }
   if (IsErrorReply(reply)) {
-    if (out.empty()) out = reply;
+    if (out.empty()) out = InItsOwnName(*waiter, reply);
     Finish(ticket, out);
     return true;
   }
@@ -212,6 +213,15 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
   Finish(ticket, out);
   for (size_t i = 0; chained && i < keys.size(); ++i) Wake(db, keys[i], {.maybe_more = true});
   return true;
+}
+
+// A user that may not run a command hears of the one that it has sent, not of the form in which it was tried.
+std::string WaitingRoom::InItsOwnName(const Waiter& waiter, std::string_view error) {
+  std::string text(error);
+  if (ErrorCode(error) != "NOPERM") return text;
+  const size_t from = text.find('\''), to = text.rfind('\'');
+  if (from != std::string::npos && to > from) text.replace(from + 1, to - from - 1, waiter.command);
+  return text;
 }
 
 // The key may be what somebody waits for who wants another type. They don't pass it on again.

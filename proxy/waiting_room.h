@@ -65,6 +65,7 @@ class WaitingRoom {
   struct Waiter {
     Asker asker;
     BlockingForm form;
+    std::string_view command;          // as the client calls it
     std::vector<std::string> ends;  // the streams' ends, once they are known
     bool trying = false;            // an attempt is in the lane
     bool waiting = false;           // it has found nothing once
@@ -89,6 +90,7 @@ class WaitingRoom {
   void Remove(Ticket ticket);
   void Finish(Ticket ticket, std::string_view reply);
   bool StaysBlocked(const Waiter& waiter, std::string_view error, std::string* unblocked) const;
+  static std::string InItsOwnName(const Waiter& waiter, std::string_view error);
   void AskSourceType(Ticket ticket, std::string_view error);
   void PutBack(const Waiter& waiter, std::string_view reply);
   void EndWith(Ticket ticket, Waiter* waiter, std::string_view reply);

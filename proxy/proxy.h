@@ -67,6 +67,7 @@ class Proxy : private Lane::Owner,
   const Sweep& sweep() const { return *sweep_; }
   const Repair& repair() const { return *repair_; }
   const SecondLook& second_look() const { return *second_look_; }
+  const ScriptBook& scripts() const { return scripts_; }
   const Settle& settle() const { return *settle_; }
   const FlipRunner& flip_runner() const { return *flip_; }
   size_t clients() const { return clients_.size(); }
@@ -168,7 +169,7 @@ class Proxy : private Lane::Owner,
   int64_t next_second_ms_ = 0;
   uint64_t seconds_ = 0;
   bool holding_ = false;
-  bool starting_ = true;  // the primary has neither been reached nor failed to be: who asks already waits for that
+  bool starting_ = true;      // the primary has neither been reached nor failed to be: who asks already waits for that
   std::string last_down_[2];  // so that one reason is logged once
 
   std::unique_ptr<Timer> tick_, soon_;  // every second; after the current turn

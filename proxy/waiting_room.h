@@ -65,7 +65,7 @@ class WaitingRoom {
   struct Waiter {
     Asker asker;
     BlockingForm form;
-    std::string_view command;          // as the client calls it
+    std::string_view command;       // as the client calls it
     std::vector<std::string> ends;  // the streams' ends, once they are known
     bool trying = false;            // an attempt is in the lane
     bool waiting = false;           // it has found nothing once

@@ -14,6 +14,10 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
     slot->answers.primary.emplace_back(reply);
   } else if (owed.what == Owed::What::kCompanion) {
     slot->companions.emplace_back(reply);
+  } else if (owed.what == Owed::What::kQueued) {
+    // The first of these is MULTI's own.
+    const int all = static_cast<int>(slot->transaction.size() + 2 + 2 * slot->copies.keys.size());
+    if (slot->primary_left + 1 == all && IsErrorReply(reply)) slot->multi_refused = true;
   } else if (owed.what == Owed::What::kMain) {
     switch (slot->kind) {
       case Slot::Kind::kRead:
@@ -65,7 +69,8 @@ void Lane::WriteRefused(Slot* slot) {
   // A script that fails is known to the primary all the same.
   if (slot->kind == Slot::Kind::kWrite && slot->row->name == "eval")
     LearnScript(*slot->row, slot->request.view(), false);
-  const bool wrote = slot->kind == Slot::Kind::kWrite && MayWriteInSpiteOfError(*slot->row, slot->primary_reply);
+  const bool wrote = slot->multi_refused ||
+                     (slot->kind == Slot::Kind::kWrite && MayWriteInSpiteOfError(*slot->row, slot->primary_reply));
   if (!wrote) return SkipFollow(slot);
   if (!slot->companions.empty()) {
     slot->wait_for_both = false;  // the client has its error already
@@ -260,6 +265,7 @@ void Lane::PrimaryBroke(Slot* slot, const absl::Status& why) {
       break;
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction: {
+      if (slot->answered_us != 0) owner_->OnWritten(*slot);  // on its own connection it may even run later
       // It may have run, or not. A client that has its reply already lost only what stood beside it.
       if (std::exchange(slot->unfollowed, false)) --unfollowed_;
       ++counters_->unknown_outcomes;

@@ -6,7 +6,8 @@
 // Writers that bypass the proxy are heard by asking the primary every 50 ms whether the keys that are waited for have
 // come into being (or their streams have grown): one question for many keys, which consumes nothing.
 //
-// Bounded by the number of clients: each waits for one command. Owned by Proxy.
+// Bounded by the number of clients: each waits for one command. Owned by Proxy. The code is in two files:
+// waiting_room.cc (coming, trying, leaving), waiting_room_wake.cc (who is woken by what).
 #pragma once
 
 #include <cstdint>

@@ -85,8 +85,8 @@ class Lane : private Link::Owner {
   // EXEC on a connection of its own, under a gate. BeginElsewhere takes a place in no queue: it closes the gate, waits
   // until nothing is in flight on the primary for those keys, and calls `start` with the bytes to send (MULTI, the
   // commands, EXEC, and what is asked beside it). EndElsewhere hands in the replies, or why there are none, and opens
-  // the gate; the effects get their place behind everything accepted so far. The transaction is the caller's until
-  // then.
+  // the gate; the effects get their place behind everything accepted so far. The transaction stays the
+  // caller's, and where it is, until then.
   struct Elsewhere {
     std::vector<QueuedCommand> commands;
     ReplyTo to;
@@ -100,7 +100,7 @@ class Lane : private Link::Owner {
     int replies = 0;  // that `bytes` will have; EXEC's is at exec_at
     int exec_at = 0;
   };
-  void BeginElsewhere(std::shared_ptr<Elsewhere> transaction, std::function<void(bool ready)> start);
+  void BeginElsewhere(Elsewhere* transaction, std::function<void(bool ready)> start);
   // It was never sent.
   void CancelElsewhere(Elsewhere* transaction);
   void EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector<std::string>>& replies);

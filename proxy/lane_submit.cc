@@ -181,7 +181,7 @@ void Lane::SendTransaction(Slot* slot) {
 
 // --- Outside of the lane ---------------------------------------------------------------------------------------------
 
-void Lane::BeginElsewhere(std::shared_ptr<Elsewhere> transaction, std::function<void(bool)> start) {
+void Lane::BeginElsewhere(Elsewhere* transaction, std::function<void(bool)> start) {
   std::vector<std::string> keys;
   bool everything = false;
   for (const QueuedCommand& command : transaction->commands) {

@@ -76,41 +76,48 @@ void Watches::Exec(const Asker& asker, std::vector<QueuedCommand> commands) {
     AppendNullArray(&nil, asker.protocol);
     return owner_->OnAnswer(asker.to, nil);
   }
-  auto transaction = std::make_shared<Lane::Elsewhere>();  // shared with the fence's callback, which must be copyable
-  transaction->commands = std::move(commands);
-  transaction->to = asker.to;
-  transaction->db = asker.db;
-  transaction->protocol = asker.protocol;
-  transaction->login = asker.login;
-  // SELECT inside the block leaves the connection elsewhere; so do the copies, asked for in their own databases.
-  bool reusable = true;
-  for (const QueuedCommand& command : transaction->commands) reusable = reusable && command.row->name != "select";
-  const uint64_t run = ++last_run_;
+  const uint64_t id = ++last_run_;
+  Run& run = *running_.emplace(id, std::make_unique<Run>()).first->second;
+  // SELECT inside the block leaves the connection elsewhere.
+  for (const QueuedCommand& command : commands) run.reusable = run.reusable && command.row->name != "select";
+  run.transaction.commands = std::move(commands);
+  run.transaction.to = asker.to;
+  run.transaction.db = asker.db;
+  run.transaction.protocol = asker.protocol;
+  run.transaction.login = asker.login;
   entry.connection->set_on_broken(nullptr);
-  running_.emplace(run, std::move(entry.connection));
-  lane_->BeginElsewhere(transaction, [this, run, reusable, transaction](bool ready) {
-    const auto found = running_.find(run);
-    if (!ready || found->second->broken()) {
-      running_.erase(found);
-      lane_->CancelElsewhere(transaction.get());
-      std::string nil;
-      AppendNullArray(&nil, transaction->protocol);  // nothing was sent: "try again" is true
-      owner_->OnAnswer(transaction->to, nil);
-      return owner_->OnGateOpened();
-    }
-    PrivateConnection* connection = found->second.get();
-    connection->Switch(transaction->db, transaction->protocol);
-    connection->Call(transaction->bytes, transaction->replies, config_->timeouts.response_ms,
-                     [this, run, reusable, transaction](const PrivateConnection::Replies& replies) {
-                       const auto over = running_.find(run);
-                       std::unique_ptr<PrivateConnection> connection = std::move(over->second);
-                       running_.erase(over);
-                       const bool clean = replies.ok() && reusable && transaction->copies.keys.empty();
-                       lane_->EndElsewhere(transaction.get(), replies);
-                       if (clean) Release(std::move(connection), true);
-                       owner_->OnGateOpened();
-                     });
-  });
+  run.connection = std::move(entry.connection);
+  lane_->BeginElsewhere(&run.transaction, [this, id](bool ready) { Start(id, ready); });
+}
+
+// Nothing is in flight on the primary for its keys.
+void Watches::Start(uint64_t id, bool ready) {
+  const auto found = running_.find(id);
+  Run& run = *found->second;
+  Lane::Elsewhere& transaction = run.transaction;
+  if (!ready || run.connection->broken()) {
+    lane_->CancelElsewhere(&transaction);
+    std::string nil;
+    AppendNullArray(&nil, transaction.protocol);  // nothing was sent: "try again" is true
+    const ReplyTo to = transaction.to;
+    running_.erase(found);
+    owner_->OnAnswer(to, nil);
+    return owner_->OnGateOpened();
+  }
+  // The copies are asked for in their own databases.
+  run.reusable = run.reusable && transaction.copies.keys.empty();
+  run.connection->Switch(transaction.db, transaction.protocol);
+  run.connection->Call(transaction.bytes, transaction.replies, config_->timeouts.response_ms,
+                       [this, id](const PrivateConnection::Replies& replies) { End(id, replies); });
+}
+
+void Watches::End(uint64_t id, const PrivateConnection::Replies& replies) {
+  const auto found = running_.find(id);
+  const std::unique_ptr<Run> run = std::move(found->second);
+  running_.erase(found);
+  lane_->EndElsewhere(&run->transaction, replies);
+  if (replies.ok() && run->reusable) Release(std::move(run->connection), true);
+  owner_->OnGateOpened();
 }
 
 void Watches::BreakAll() {

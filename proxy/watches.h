@@ -65,7 +65,14 @@ class Watches {
   Owner* owner_;
   absl::flat_hash_map<uint64_t, Entry> entries_;  // by client
   // Transactions that run: their clients may be gone, their outcome matters all the same.
-  absl::flat_hash_map<uint64_t, std::unique_ptr<PrivateConnection>> running_;
+  struct Run {
+    std::unique_ptr<PrivateConnection> connection;
+    Lane::Elsewhere transaction;
+    bool reusable = true;  // the connection, afterwards
+  };
+  void Start(uint64_t id, bool ready);
+  void End(uint64_t id, const PrivateConnection::Replies& replies);
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Run>> running_;
   uint64_t last_run_ = 0;
 };
 

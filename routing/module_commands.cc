@@ -47,6 +47,7 @@ void ModuleCommands::Learn(std::string_view command_reply) {
   if (!reply.is_aggregate()) return;
   known_.clear();
   arities_.clear();
+  for (const CommandRow& row : AllCommands()) arities_.push_back(row.arity);
   for (const Reply& entry : reply.items) Add(entry);
 }
 
@@ -61,8 +62,7 @@ void ModuleCommands::Add(const Reply& entry) {
   }
   if (const CommandRow* known = FindCommandByName(name); known != nullptr) {
     known_.insert(known->name);
-    const int arity = static_cast<int>(entry.items[1].integer);
-    if (arity != known->arity) arities_.emplace(known, arity);
+    arities_[static_cast<size_t>(known - first_row_)] = static_cast<int>(entry.items[1].integer);
     return;
   }
   if (by_name_.contains(name)) return;

@@ -8,6 +8,7 @@
 #include <deque>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -26,8 +27,8 @@ class ModuleCommands {
   bool Known(const CommandRow& row) const { return known_.empty() || known_.contains(row.name); }
   // The primary's arity of a command, where it isn't the table's.
   int ArityOf(const CommandRow& row) const {
-    const auto found = arities_.find(&row);
-    return found == arities_.end() ? row.arity : found->second;
+    const size_t index = static_cast<size_t>(&row - first_row_);
+    return index < arities_.size() ? arities_[index] : row.arity;
   }
 
   // By the request's first argument, and the second where it names a subcommand. nullptr when there is none.
@@ -45,7 +46,8 @@ class ModuleCommands {
   std::deque<Row> rows_;  // never moved
   absl::flat_hash_map<std::string, const CommandRow*> by_name_;
   absl::flat_hash_set<std::string_view> known_;  // names of the table's rows; they live as long as the process
-  absl::flat_hash_map<const CommandRow*, int> arities_;
+  const CommandRow* first_row_ = AllCommands().data();
+  std::vector<int> arities_;  // by the table's row; empty before Learn
 };
 
 }  // namespace crossfade

@@ -76,6 +76,7 @@ class Session {
   LoginId login() const { return login_; }
   // One line as CLIENT LIST gives it, without the newline.
   std::string Describe(const ConnectionFigures& figures) const;
+  // REQUIRES: a row's name.
   void set_last_command(std::string_view name) { last_command_ = name; }
 
   // WATCH holds until EXEC, DISCARD, UNWATCH, RESET or the end.
@@ -142,7 +143,7 @@ class Session {
   std::string user_ = "default";
   LoginId login_ = 0;
   std::string name_, library_name_, library_version_;
-  std::string last_command_ = "NULL";
+  std::string_view last_command_ = "NULL";  // a row's name
   bool no_evict_ = false;
   bool watching_ = false;
   Subscriptions subscriptions_;

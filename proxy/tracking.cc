@@ -185,23 +185,20 @@ void Tracking::Remember(Client* client, const std::vector<std::string_view>& key
   for (size_t i = 0; i < keys.size();) {
     if (keys_.Remember(client->id(), keys[i])) {
       ++i;
-    } else if (!MakeRoom(client, sequence)) {
-      // Its own keys of this request are forgotten too. If they alone are too many, it must not keep any of them.
-      if (std::exchange(anew, true)) return TellAt(client, sequence + 1, kEverything);
-      i = 0;
+      continue;
     }
+    const uint64_t victim = keys_.Victim(client->id());
+    if (victim != client->id()) {
+      TellEverything(victim);
+      continue;
+    }
+    // Its own keys of this request are forgotten too. If they alone are too many, it must not keep any of them.
+    keys_.Forget(victim);
+    if (anew) return TellAt(client, sequence + 1, kEverything);
+    TellAt(client, sequence, kEverything);
+    anew = true;
+    i = 0;
   }
-}
-
-bool Tracking::MakeRoom(Client* client, uint64_t sequence) {
-  const uint64_t victim = keys_.Victim(client->id());
-  if (victim != client->id()) {
-    TellEverything(victim);
-    return true;
-  }
-  keys_.Forget(victim);
-  TellAt(client, sequence, kEverything);
-  return false;
 }
 
 // --- Telling -------------------------------------------------------------------------------------------------------

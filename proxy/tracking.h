@@ -85,8 +85,6 @@ class Tracking {
   void Begin(Client* client, TrackingOptions options);
   Client* Find(uint64_t client) const;
   void Remember(Client* client, const std::vector<std::string_view>& keys, uint64_t sequence);
-  // One must forget so that `client` can remember more. False when that is `client` itself.
-  bool MakeRoom(Client* client, uint64_t sequence);
   void TellPrefixes(const std::vector<std::string_view>& keys);
   void TellReaders(const std::vector<std::string_view>& keys);
   void TellEverything(uint64_t client);

@@ -12,7 +12,7 @@ from resp import Closed, ErrorReply, RawConnection, encode
 REFUSED = (("WATCH", "k"), ("BLPOP", "l", 1), ("BZPOPMIN", "z", 1), ("SUBSCRIBE", "channel"), ("PSUBSCRIBE", "c*"),
            ("EVAL", "return 1", 0), ("EVALSHA", "0" * 40, 0), ("FCALL", "f", 0), ("SCRIPT", "LOAD", "return 1"),
            ("MONITOR",), ("REPLICAOF", "localhost", 1), ("CONFIG", "SET", "maxmemory", 1), ("DEBUG", "SLEEP", 0),
-           ("SHUTDOWN",), ("CLIENT", "KILL", "ID", 1), ("CLIENT", "TRACKING", "ON"), ("SWAPDB", 0, 1),
+           ("SHUTDOWN",), ("CLIENT", "KILL", "ID", 1), ("SWAPDB", 0, 1),
            ("MIGRATE", HOST, 1, "k", 0, 100), ("XREAD", "BLOCK", 100, "STREAMS", "x", "$"),
            ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 100, "STREAMS", "x", ">"), ("CLIENT", "REPLY", "OFF"),
            ("WAIT", 0, 0), ("SAVE",), ("PSYNC", "?", -1), ("ACL", "SETUSER", "x"), ("FUNCTION", "FLUSH"))

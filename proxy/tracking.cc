@@ -65,7 +65,7 @@ void Tracking::Track(Client* client, RequestView request, ReplyTo to) {
     return client->Answer(to.sequence, "+OK\r\n");
   }
   askers_.push_back({to, std::move(options)});
-  if (hub_ == nullptr) Open();
+  Open();
 }
 
 void Tracking::Begin(Client* client, TrackingOptions options) {
@@ -84,6 +84,8 @@ void Tracking::End(uint64_t client) {
 // --- The hub -------------------------------------------------------------------------------------------------------
 
 void Tracking::Open() {
+  if (hub_ != nullptr) return;
+  retry_->Stop();
   const Link& primary = lane_->primary();
   // Without pushes there is no hub. Whether the primary knows them it says when it is connected to.
   if (!primary.info().resp3) return Lost(absl::UnavailableError("the primary is away, or does not speak RESP3"));

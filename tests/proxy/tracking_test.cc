@@ -254,6 +254,22 @@ TEST_F(TrackingTest, WhatIsReadWithoutAHubIsTakenBackWithItsAnswer) {
   EXPECT_EQ(tracking_->keys(), 1u);
 }
 
+TEST_F(TrackingTest, WhoAsksMeanwhileNeedsNoOtherHub) {
+  FakePeerPtr first = Tracker(), second = Accept();
+  hub_->CloseByPeer();
+  Send(second, {"CLIENT", "TRACKING", "ON"});
+  Connect();
+  Confirm();
+  EXPECT_EQ(second->TakeWritten(), kOk);
+  world_.Advance(1000);
+  EXPECT_EQ(world_.io.NextConnect(kOldPort), nullptr);
+  EXPECT_FALSE(hub_->destroyed);
+  Read(second, "k");
+  hub_->Deliver(Told({"k"}));
+  EXPECT_EQ(second->TakeWritten(), Told({"k"}));
+  EXPECT_EQ(first->TakeWritten(), kEverything + kEverything);
+}
+
 TEST_F(TrackingTest, AnotherPrimaryIsAnotherHub) {
   FakePeerPtr peer = Tracker();
   Read(peer, "a");

@@ -289,6 +289,7 @@ void Tracking::OnFencePassed(Client* client) {
 // As tracking.c, sendTrackingMessage.
 void Tracking::Deliver(Client* client, std::string_view what) {
   TrackingOptions* options = client->session().mutable_tracking();
+  if (!options->on) return;
   Client* listener = options->redirect == 0 ? client : Find(options->redirect);
   std::string frame;
   if (listener == nullptr) {

@@ -10,7 +10,8 @@ from resp import ErrorReply, RawConnection, encode
 
 SECONDS = 10.0 if LONG else 3.0
 CHANNEL = "__redis__:invalidate"
-NOT_TRACKING = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+NOT_TRACKING = ("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode "
+                "enabled")
 SWITCHED = ("ERR You can't switch {} mode{} before disabling tracking for this client, and then re-enabling it with a "
             "different mode.")
 OVERLAP = "ERR Prefix '{}' overlaps with {} prefix '{}'. Prefixes for a single client must not overlap."
@@ -28,7 +29,8 @@ CONVERSATION: tuple[tuple[tuple, Any], ...] = (
     (("CLIENT", "TRACKING", "ON", "PREFIX", "a"), "ERR PREFIX option requires BCAST mode to be enabled"),
     (("CLIENT", "TRACKING", "ON", "BCAST", "OPTIN"), "ERR OPTIN and OPTOUT are not compatible with BCAST"),
     (("CLIENT", "TRACKING", "ON", "OPTOUT", "OPTIN"), "ERR You can't specify both OPTIN mode and OPTOUT mode"),
-    (("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "ab", "PREFIX", "a"), OVERLAP.format("ab", "another provided", "a")),
+    (("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "ab", "PREFIX", "a"),
+     OVERLAP.format("ab", "another provided", "a")),
     (("CLIENT", "CACHING", "YES"), NOT_TRACKING), (("CLIENT", "CACHING", "NO"), NOT_TRACKING),
     (("CLIENT", "CACHING"), "ERR wrong number of arguments for 'client|caching' command"),
     (("CLIENT", "TRACKINGINFO"), {b"flags": {b"off"}, b"redirect": -1, b"prefixes": []}),

@@ -12,6 +12,7 @@
 
 #include "conf/config_loader.h"
 #include "proxy/admin_client.h"
+#include "proxy/cli_commands.h"
 #include "spdlog/fmt/fmt.h"
 
 namespace crossfade {
@@ -100,21 +101,25 @@ class Cli {
   void AddRun();
   void AddSettings();
   void AddFlip();
+  void AddCommandList();
   // A command that asks the admin API, with the options that all of those have.
   CLI::App* AddOperatorCommand(const char* name, const char* about, const char* examples, Action action);
   void AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
                  int (Operator::*act)(const std::string&));
   int RunProxy();
+  int ListCommands();
   int Operate();
 
   const CliWorld& world_;
   CLI::App app_;
   CLI::App* run_ = nullptr;
+  CLI::App* list_ = nullptr;
   Action action_;  // what the operator command that was named does
 
   std::string config_file_, old_url_, new_url_, listen_, run_admin_, state_dir_;
   std::string admin_, token_file_;
   bool json_ = false;
+  bool refused_ = false, not_in_multi_ = false;
   std::string percent_, choice_;
   bool cold_ = false;
   FlipOptions flip_;
@@ -146,6 +151,7 @@ void Cli::AddCommands() {
   mismatches->add_option("--limit", limit_, "How many at most (20 unless given)")
       ->type_name("N")
       ->check(CLI::Range(1, 1000));
+  AddCommandList();
 }
 
 void Cli::AddRun() {
@@ -208,6 +214,21 @@ void Cli::AddFlip() {
   flip->add_flag("--force", flip_.force, "Flip in spite of dirty keys, a lag or an unreachable store");
 }
 
+void Cli::AddCommandList() {
+  list_ = app_.add_subcommand("commands", "The commands that applications may use, and why others are refused");
+  CLI::Option* refused =
+      list_->add_flag("--refused", refused_, "Only what is refused, always or unless listen.admin_commands = true");
+  list_->add_flag("--not-in-multi", not_in_multi_, "Only what is refused between MULTI and EXEC alone")
+      ->excludes(refused);
+  list_->add_flag("--json", json_, "Print a JSON array");
+  list_->footer(std::string("Examples:\n"
+                            "  crossfade commands\n"
+                            "  crossfade commands --refused\n"
+                            "  crossfade commands --json | jq '.[] | select(.command == \"WAIT\")'\n"
+                            "Asks no proxy: the answer is this build's.\n\n") +
+                kHandlingHelp);
+}
+
 CLI::App* Cli::AddOperatorCommand(const char* name, const char* about, const char* examples, Action action) {
   CLI::App* command = app_.add_subcommand(name, about);
   command->add_option("--admin", admin_, "The proxy's admin address (env CROSSFADE_ADMIN; else 127.0.0.1:6401)")
@@ -241,7 +262,16 @@ int Cli::Run(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {  // --help and --version come this way as well
     return app_.exit(error, *world_.out, *world_.err) == 0 ? kExitDone : kExitUsage;
   }
+  if (list_->parsed()) return ListCommands();
   return run_->parsed() ? RunProxy() : Operate();
+}
+
+int Cli::ListCommands() {
+  const CommandChoice choice = refused_        ? CommandChoice::kRefused
+                               : not_in_multi_ ? CommandChoice::kNotQueued
+                                               : CommandChoice::kAll;
+  *world_.out << (json_ ? CommandsAsJson(choice) : RenderCommands(choice));
+  return kExitDone;
 }
 
 int Cli::RunProxy() {

@@ -130,6 +130,8 @@ void Client::ActOn(const Plan& plan, RequestView request, ReplyTo to) {
       [[fallthrough]];
     case Plan::Act::kAnswer:
       return Answer(to.sequence, scratch_);
+    case Plan::Act::kQueued:
+      return owner_->OnQueued(this, plan, request, to, scratch_);
     default:
       return owner_->OnRequest(this, plan, request, to);
   }
@@ -210,7 +212,12 @@ void Client::FlushAnswered() {
   }
   if (replies_.empty()) alone_ = false;
   if (replies_.empty() && close_after_replies_) return CloseAfterReplies();
-  if (paused_ && MayTake()) owner_->OnPaused(this);
+  WakeIfPaused();
+}
+
+// Also while a flip holds requests: then it goes on afterwards.
+void Client::WakeIfPaused() {
+  if (paused_ && (MayTake() || owner_->Holding())) owner_->OnPaused(this);
 }
 
 void Client::CloseAfterReplies() {
@@ -242,7 +249,7 @@ void Client::Resume() {
 }
 
 void Client::OnDrained() {
-  if (paused_ && !closing_ && MayTake()) owner_->OnPaused(this);
+  if (!closing_) WakeIfPaused();
 }
 
 void Client::OnClosed(const absl::Status&) {

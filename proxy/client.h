@@ -28,6 +28,10 @@ class Client : private Stream::Listener {
     virtual ~Owner() = default;
     // A decided request that needs the stores. `request` is valid during the call.
     virtual void OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) = 0;
+    // A command was queued: `reply` is its answer if the primary lets this user run it; otherwise the transaction is
+    // spoilt.
+    virtual void OnQueued(Client* client, const Plan& plan, RequestView request, ReplyTo to,
+                          const std::string& reply) = 0;
     // May this client's next request be taken, or are requests held (a flip is draining)?
     virtual bool Holding() const = 0;
     // Must this request wait for others (a key's gate, CLIENT PAUSE)? Then Resume is called once it may be tried again.
@@ -117,6 +121,7 @@ class Client : private Stream::Listener {
   std::string Finished(PendingReply::Finish finish, std::string_view reply);
   void Pause(size_t unread_bytes);
   void FlushAnswered();
+  void WakeIfPaused();
 
   std::unique_ptr<Stream> stream_;
   const LimitsConfig* limits_;

@@ -210,7 +210,7 @@ bool ClientCommands::Pauses(const Client& client, const CommandRow* row, Request
     return command.route == Route::kWrite || command.route == Route::kBoth;
   };
   const Session& session = client.session();
-  if (row->name != "exec") return writes(*row) && !session.in_transaction();
+  if (row->name != "exec") return writes(*row);  // also where it is only queued
   return std::any_of(session.queued().begin(), session.queued().end(),
                      [&](const QueuedCommand& queued) { return writes(*queued.row); });
 }

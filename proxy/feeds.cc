@@ -112,8 +112,7 @@ void Feeds::Monitor(const Asker& asker) {
   if (feed == nullptr) return;
   feed->request = asker.to;
   feed->unconfirmed = 1;
-  feed->monitor = true;
-  owner_->OnSubscriptions(asker.to.client, {.monitor = true});
+  feed->asked_monitor = true;
   std::string command;
   AppendCommand(&command, {"MONITOR"});
   feed->now.connection->Send(command);
@@ -135,6 +134,11 @@ void Feeds::Confirmed(Feed* feed, std::string_view frame) {
   const Reply reply = ParseReply(frame);
   const bool refused = reply.is_error();
   feed->unconfirmed = refused ? 0 : feed->unconfirmed - 1;
+  if (std::exchange(feed->asked_monitor, false)) {
+    feed->monitor = !refused;
+    owner_->OnSubscriptions(client, {feed->names[kChannel].size(), feed->names[kPattern].size(),
+                                     feed->names[kShard].size(), feed->monitor});
+  }
   if (reply.items.size() == 3) {
     const std::string_view what = reply.items[0].text;
     const bool adds = what.find("un") == std::string_view::npos;

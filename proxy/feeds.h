@@ -73,8 +73,9 @@ class Feeds {
     Line now, next;
     std::set<std::string, std::less<>> names[3];
     bool monitor = false;
-    ReplyTo request;      // the command whose confirmations are coming
-    int unconfirmed = 0;  // how many of them are still to come
+    bool asked_monitor = false;  // whether the server allows it, it has yet to say
+    ReplyTo request;             // the command whose confirmations are coming
+    int unconfirmed = 0;         // how many of them are still to come
   };
 
   Feed* Find(uint64_t client);

@@ -195,8 +195,8 @@ class Lane : private Link::Owner {
   void PrimaryAnswered(Slot* slot);
   void PrimaryOver(Slot* slot);
   void ReadAnswered(Slot* slot);
-  void LearnScript(Slot* slot);
-  void PrependScript(Slot* slot);
+  void LearnScript(const CommandRow& row, RequestView request, bool followed);
+  std::string_view ScriptToLoad(const CommandRow& row, RequestView request, bool followed) const;
   void WriteRefused(Slot* slot);
   void WriteAccepted(Slot* slot);
   void RewriteTransaction(Slot* slot);

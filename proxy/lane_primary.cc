@@ -14,6 +14,10 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
     slot->answers.primary.emplace_back(reply);
   } else if (owed.what == Owed::What::kCompanion) {
     slot->companions.emplace_back(reply);
+  } else if (owed.what == Owed::What::kQueued) {
+    // The first of these is MULTI's own.
+    const int all = static_cast<int>(slot->transaction.size() + 2 + 2 * slot->copies.keys.size());
+    if (slot->primary_left + 1 == all && IsErrorReply(reply)) slot->multi_refused = true;
   } else if (owed.what == Owed::What::kMain) {
     switch (slot->kind) {
       case Slot::Kind::kRead:
@@ -62,7 +66,11 @@ void Lane::PrimaryAnswered(Slot* slot) {
 
 // Nothing follows what the primary refused; but a script that fails keeps what it had written.
 void Lane::WriteRefused(Slot* slot) {
-  const bool wrote = slot->kind == Slot::Kind::kWrite && MayWriteInSpiteOfError(*slot->row, slot->primary_reply);
+  // A script that fails is known to the primary all the same.
+  if (slot->kind == Slot::Kind::kWrite && slot->row->name == "eval")
+    LearnScript(*slot->row, slot->request.view(), false);
+  const bool wrote = slot->multi_refused ||
+                     (slot->kind == Slot::Kind::kWrite && MayWriteInSpiteOfError(*slot->row, slot->primary_reply));
   if (!wrote) return SkipFollow(slot);
   if (!slot->companions.empty()) {
     slot->wait_for_both = false;  // the client has its error already
@@ -96,7 +104,8 @@ void Lane::ReadAnswered(Slot* slot) {
 
 void Lane::WriteAccepted(Slot* slot) {
   if (!slot->no_follow) ++counters_->writes_total;
-  LearnScript(slot);
+  if (slot->kind == Slot::Kind::kWrite)
+    LearnScript(*slot->row, slot->request.view(), slot->secondary == Half::kPending);
   if (slot->kind == Slot::Kind::kTransaction) {
     RewriteTransaction(slot);
   } else if (slot->script.reads_only) {
@@ -105,7 +114,6 @@ void Lane::WriteAccepted(Slot* slot) {
     slot->follow.bytes = slot->request.view().bytes();
     slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
   } else {
-    if (slot->row->name == "evalsha") PrependScript(slot);
     Rewrite(AcceptedWrite(*slot->row, slot->request.view(), slot->primary_reply, *slot), &slot->follow);
     if (slot->row->name == "swapdb") DatabasesSwapped(*slot, slot->request.view());
   }
@@ -136,36 +144,41 @@ void Lane::WriteAccepted(Slot* slot) {
 }
 
 // What the primary has accepted is known from now on.
-void Lane::LearnScript(Slot* slot) {
-  if (scripts_ == nullptr || slot->kind != Slot::Kind::kWrite) return;
-  const std::string_view name = slot->row->name;
-  const RequestView request = slot->request.view();
+void Lane::LearnScript(const CommandRow& row, RequestView request, bool followed) {
+  if (scripts_ == nullptr) return;
+  const std::string_view name = row.name;
   if (name == "eval") {
-    scripts_->Learn(request.arg(1), slot->script.sha);
+    scripts_->Learn(request.arg(1));
   } else if (name == "script|load") {
     const std::string sha = scripts_->Learn(request.arg(2));
     scripts_->Loaded(migration_->primary(), sha);
-    if (slot->secondary == Half::kPending) scripts_->Loaded(migration_->secondary(), sha);
+    if (followed) scripts_->Loaded(migration_->secondary(), sha);
   } else if (name == "script|flush") {
     scripts_->Forget();
   }
 }
 
-// The secondary gets a script that it may lack before it is asked to run it; also when its keys are only copied, for
-// the day on which it is the primary.
-void Lane::PrependScript(Slot* slot) {
-  if (scripts_ == nullptr || slot->secondary != Half::kPending) return;
-  const std::string* body = scripts_->Body(slot->script.sha);
-  if (body == nullptr || !scripts_->NeedsLoading(migration_->secondary(), slot->script.sha)) return;
-  AppendCommand(&slot->follow.bytes, {"SCRIPT", "LOAD", *body});
-  slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
-  scripts_->Loaded(migration_->secondary(), slot->script.sha);
+// The body of a script that the secondary must be given before it is asked to run it. Empty when it need not.
+std::string_view Lane::ScriptToLoad(const CommandRow& row, RequestView request, bool followed) const {
+  if (scripts_ == nullptr || !followed || row.name != "evalsha") return {};
+  const std::string* body = scripts_->Body(request.arg(1));
+  if (body == nullptr || !scripts_->NeedsLoading(migration_->secondary(), request.arg(1))) return {};
+  scripts_->Loaded(migration_->secondary(), request.arg(1));
+  return *body;
 }
 
 Accepted Lane::AcceptedWrite(const CommandRow& row, RequestView request, std::string_view reply,
                              const Slot& slot) const {
   const ServerInfo& server = primary().info();
-  return {row, request, reply, slot.companions, TimesOf(slot), server.eager_consumers, server.field_expiry};
+  return {row,
+          request,
+          reply,
+          slot.companions,
+          TimesOf(slot),
+          server.eager_consumers,
+          server.field_expiry,
+          slot.script.reply_varies,
+          ScriptToLoad(row, request, slot.secondary == Half::kPending)};
 }
 
 // EXEC's reply, element by element: each effect as if its command had come alone, inside one MULTI for the secondary.
@@ -185,6 +198,9 @@ void Lane::RewriteTransaction(Slot* slot) {
       MarkKeys(*slot, *command.row, request, FindKeys(*command.row, request), command.db, DirtyCause::kEffectUnknown);
       owner_->OnDirty();
     }
+    if (!reply.items[i].is_error() || command.row->name == "eval") {
+      LearnScript(*command.row, request, slot->secondary == Half::kPending);
+    }
     if (command.row->name == "swapdb" && !reply.items[i].is_error()) DatabasesSwapped(*slot, request);
   }
   const ServerInfo& server = primary().info();
@@ -192,8 +208,16 @@ void Lane::RewriteTransaction(Slot* slot) {
       slot->transaction, slot->db, slot->copies, {slot->element_replies, slot->companions}, TimesOf(*slot),
       [&](size_t i) -> Accepted {
         const QueuedCommand& command = slot->transaction[i];
-        return {*command.row,   command.request.view(), slot->element_replies[i], {},
-                TimesOf(*slot), server.eager_consumers, server.field_expiry};
+        const bool script = command.row->effect == Effect::kScript && scripts_ != nullptr;
+        return {*command.row,
+                command.request.view(),
+                slot->element_replies[i],
+                {},
+                TimesOf(*slot),
+                server.eager_consumers,
+                server.field_expiry,
+                script && PlanScript(*command.row, command.request.view()).reply_varies,
+                ScriptToLoad(*command.row, command.request.view(), slot->secondary == Half::kPending)};
       },
       &slot->follow, &slot->block);
   if (!slot->follow.unknown) return;
@@ -241,6 +265,7 @@ void Lane::PrimaryBroke(Slot* slot, const absl::Status& why) {
       break;
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction: {
+      if (slot->answered_us != 0) owner_->OnWritten(*slot);  // on its own connection it may even run later
       // It may have run, or not. A client that has its reply already lost only what stood beside it.
       if (std::exchange(slot->unfollowed, false)) --unfollowed_;
       ++counters_->unknown_outcomes;

@@ -147,6 +147,9 @@ void Lane::CheckFollow(Slot* slot, std::string_view reply) {
     met = CopyMet(expectation, reply);
   } else if (slot->kind == Slot::Kind::kTransaction) {
     met = ElementMet(*slot, index, reply);
+    if (const int at = slot->block.element_of[index]; !met && at >= 0) {
+      slot->differed = slot->transaction[static_cast<size_t>(at)].row;
+    }
   } else {
     met = Meets(expectation, *slot->row, slot->request.view(), slot->primary_reply, reply);
   }

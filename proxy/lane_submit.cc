@@ -238,6 +238,7 @@ void Lane::EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector
   slot->no_follow = !writes;
   gates_.Open(transaction->gate);
   if (!replies.ok()) return PrimaryBroke(slot, replies.status());
+  slot->multi_refused = IsErrorReply(replies->front());
   slot->primary_reply = (*replies)[static_cast<size_t>(transaction->exec_at)];
   for (size_t i = static_cast<size_t>(transaction->exec_at) + 1; i + 2 < replies->size(); i += 3) {
     slot->companions.push_back((*replies)[i + 1]);

@@ -23,6 +23,7 @@ void Link::SwitchLogin(LoginId login, int protocol, int64_t now_us, std::string*
   const Logins::Login* other = login == 0 ? nullptr : logins_->Find(login);
   const std::string_view user = other != nullptr ? std::string_view(other->user) : backend_.user;
   const std::string_view password = other != nullptr ? std::string_view(other->password) : backend_.password;
+  login_ = login;
   AppendCommand(out, {"RESET"});
   Owe(nullptr, Owed::What::kSwitch, now_us);
   const std::string version = std::to_string(protocol);
@@ -32,8 +33,6 @@ void Link::SwitchLogin(LoginId login, int protocol, int64_t now_us, std::string*
     AppendCommand(out, {"HELLO", version, "AUTH", user.empty() ? "default" : user, password, "SETNAME", "crossfade"});
   }
   Owe(nullptr, Owed::What::kLogin, now_us);
-  owed_[owed_.end() - 1].login = login;
-  login_ = login;
   protocol_ = protocol;
   db_ = 0;
 }
@@ -58,7 +57,7 @@ void Link::Switch(int db, int protocol, int64_t now_us, LoginId login) {
 }
 
 void Link::Owe(Slot* slot, Owed::What what, int64_t now_us) {
-  owed_.Push() = Owed{slot, what, 0, now_us};
+  owed_.Push() = Owed{slot, what, login_, now_us};
 }
 
 int64_t Link::OldestOwedUs(int64_t now_us) const {
@@ -83,6 +82,7 @@ void Link::Tick(int64_t now_us, int64_t wall_ms) {
   // One clock question at a time: a backend that is stuck isn't asked again and again.
   if (clock_asked_ms_ != 0) return;
   clock_asked_ms_ = wall_ms;
+  Switch(db_, protocol_, now_us);  // another user may not be allowed to ask
   std::string out;
   AppendCommand(&out, {"TIME"});
   Write(out);
@@ -127,8 +127,9 @@ void Link::OnReply(std::string_view reply) {
     }
     case Owed::What::kSwitch:
       // Commands behind it may now run in the wrong database: nothing on this connection can be relied on.
-      if (IsErrorReply(reply)) Cut(absl::FailedPreconditionError("SELECT or HELLO refused: " + std::string(reply)));
-      return;
+      if (!IsErrorReply(reply)) return;
+      if (owed.login != 0) owner_->OnLoginRefused(side_, owed.login);
+      return Cut(absl::FailedPreconditionError("SELECT or HELLO refused: " + std::string(ErrorCode(reply))));
     case Owed::What::kLogin:
       if (!IsErrorReply(reply)) return;
       if (owed.login != 0) owner_->OnLoginRefused(side_, owed.login);

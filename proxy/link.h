@@ -30,7 +30,7 @@ struct Owed {
   };
   Slot* slot = nullptr;
   What what = What::kMain;
-  LoginId login = 0;  // of kLogin
+  LoginId login = 0;  // by whose rights it was sent
   int64_t sent_us = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/admin_api.h"
 #include "spdlog/spdlog.h"
@@ -146,6 +147,8 @@ void Proxy::OnRequest(Client* client, const Plan& plan, RequestView request, Rep
     case Plan::Act::kService: {
       return Serve(client, plan, request, to);
     }
+    case Plan::Act::kLocal:
+      return AnswerLocally(client, plan, request, to);
     case Plan::Act::kLogin:
       return CheckLogin(client, plan, request, to);
     default:
@@ -153,28 +156,99 @@ void Proxy::OnRequest(Client* client, const Plan& plan, RequestView request, Rep
   }
 }
 
+namespace {
+
+// What the server would have said, from what ACL DRYRUN says of it (acl.c).
+std::string NoPermission(std::string_view dry_run, std::string_view command) {
+  if (dry_run.find(" key") != std::string_view::npos) {
+    return "NOPERM this user has no permissions to access one of the keys used as arguments";
+  }
+  if (dry_run.find(" channel") != std::string_view::npos) {
+    return "NOPERM this user has no permissions to access one of the channels used as arguments";
+  }
+  return fmt::format("NOPERM this user has no permissions to run the '{}' command", command);
+}
+
+}  // namespace
+
 // Whether another user may run this, only the primary can say; it is asked without being made to run it.
-void Proxy::Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
-  const LoginId login = client->session().login();
-  if (login == 0) return ServeAllowed(client, *plan.row, request, to);
+void Proxy::AskPermission(Client* client, const CommandRow& row, RequestView request, ReplyTo to,
+                          std::function<void(Client*, std::string refusal)> done) {
   Question question;
   question.ask_primary = true;
   question.protocol = kAnyProtocol;
   question.count = 1;
-  std::vector<std::string_view> args{"ACL", "DRYRUN", logins_.Find(login)->user};
+  std::vector<std::string_view> args{"ACL", "DRYRUN", logins_.Find(client->session().login())->user};
   for (size_t i = 0; i < request.argc(); ++i) args.push_back(request.arg(i));
   AppendCommand(&question.commands, args);
-  question.done = [this, to, row = plan.row, owned = Request(request)](const Answers& answers) {
+  question.done = [this, to, row = &row, done = std::move(done)](const Answers& answers) {
     const auto found = clients_.find(to.client);
     if (found == clients_.end()) return;
-    if (!answers.primary.empty() && answers.primary[0] == "+OK\r\n") {
-      return ServeAllowed(found->second.get(), *row, owned.view(), to);
-    }
-    std::string reply;
-    AppendError(&reply, fmt::format("NOPERM this user has no permissions to run the '{}' command", row->name));
-    found->second->Answer(to.sequence, reply);
+    const std::string_view answer = answers.primary.empty() ? std::string_view() : answers.primary[0];
+    done(found->second.get(), answer == "+OK\r\n" ? "" : NoPermission(answer, row->name));
   };
   lane_->Ask(std::move(question));
+}
+
+void Proxy::OnQueued(Client* client, const Plan& plan, RequestView request, ReplyTo to, const std::string& reply) {
+  AskPermission(client, *plan.row, request, to, [to, reply](Client* asker, const std::string& refusal) {
+    if (refusal.empty()) return asker->Answer(to.sequence, reply);
+    asker->session().AbortTransaction();
+    std::string error;
+    AppendError(&error, refusal);
+    asker->Answer(to.sequence, error);
+  });
+}
+
+void Proxy::AnswerLocally(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
+  AskPermission(client, *plan.row, request, to,
+                [this, to, row = plan.row, owned = Request(request)](Client* asker, const std::string& refusal) {
+                  const bool watched = asker->session().watching();
+                  std::string reply;
+                  if (refusal.empty()) {
+                    asker->session().Answer(*row, owned.view(), &reply);
+                  } else {
+                    AppendError(&reply, refusal);
+                  }
+                  if (watched && !asker->session().watching()) OnUnwatched(asker);
+                  asker->Answer(to.sequence, reply);
+                });
+}
+
+// CLIENT KILL USER: only the server knows which users there are.
+void Proxy::ServeIfUserExists(Client* client, const CommandRow& row, RequestView request, ReplyTo to) {
+  std::string_view user;
+  for (size_t i = 2; row.name == "client|kill" && i + 1 < request.argc(); i += 2) {
+    if (EqualsIgnoreCase(request.arg(i), "USER")) user = request.arg(i + 1);
+  }
+  if (user.empty()) return ServeAllowed(client, row, request, to);
+  Question question;
+  question.ask_primary = true;
+  question.protocol = kAnyProtocol;
+  question.count = 1;
+  AppendCommand(&question.commands, {"ACL", "GETUSER", user});
+  question.done = [this, to, row = &row, name = std::string(user), owned = Request(request)](const Answers& answers) {
+    const auto found = clients_.find(to.client);
+    if (found == clients_.end()) return;
+    if (answers.primary.empty() || !IsNullReply(answers.primary[0])) {
+      return ServeAllowed(found->second.get(), *row, owned.view(), to);
+    }
+    std::string error;
+    AppendError(&error, fmt::format("ERR No such user '{}'", name));
+    found->second->Answer(to.sequence, error);
+  };
+  lane_->Ask(std::move(question));
+}
+
+void Proxy::Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to) {
+  if (client->session().login() == 0) return ServeIfUserExists(client, *plan.row, request, to);
+  AskPermission(client, *plan.row, request, to,
+                [this, to, row = plan.row, owned = Request(request)](Client* asker, const std::string& refusal) {
+                  if (refusal.empty()) return ServeIfUserExists(asker, *row, owned.view(), to);
+                  std::string error;
+                  AppendError(&error, refusal);
+                  asker->Answer(to.sequence, error);
+                });
 }
 
 void Proxy::ServeAllowed(Client* client, const CommandRow& row, RequestView request, ReplyTo to) {
@@ -323,7 +397,7 @@ void Proxy::OnGone(Client* client) {
 }
 
 void Proxy::Soon() {
-  if (soon_on_ || (holding_ && gone_.empty())) return;
+  if (soon_on_ || (Holding() && gone_.empty())) return;
   soon_on_ = true;
   soon_->Start(0, 0);
 }
@@ -331,7 +405,7 @@ void Proxy::Soon() {
 void Proxy::RunSoon() {
   soon_on_ = false;
   SweepGoneClients();
-  if (holding_) return;
+  if (Holding()) return;
   for (uint64_t id : std::exchange(paused_, {})) {
     const auto found = clients_.find(id);
     if (found != clients_.end()) found->second->Resume();
@@ -367,6 +441,11 @@ void Proxy::OnDifference(const Slot& slot) {
   second_look_->Start(slot);
 }
 
+void Proxy::Started(Side side) {
+  if (side != migration().primary() || !std::exchange(starting_, false)) return;
+  Soon();
+}
+
 void Proxy::OnLinkUp(Side side) {
   const ServerInfo& info = lane_->link(side).info();
   last_down_[static_cast<int>(side)].clear();
@@ -376,6 +455,7 @@ void Proxy::OnLinkUp(Side side) {
   if (!migration().distrust.empty()) sweep_->Cancel(migration().distrust);
   UpdateFacts();
   if (side == migration().primary()) LearnModules();
+  Started(side);
   repair_->Wake();
 }
 
@@ -426,6 +506,7 @@ std::string Proxy::InfoSection() const {
 void Proxy::OnLinkDown(Side side, const absl::Status& why) {
   const std::string reason(why.message());
   scripts_.StoreRestarted(side);
+  Started(side);
   if (std::exchange(last_down_[static_cast<int>(side)], reason) == reason) return;
   spdlog::warn("event=backend_down backend={} role={} address={} reason=\"{}\"", SideName(side),
                side == migration().primary() ? "primary" : "secondary",

@@ -68,6 +68,7 @@ class Proxy : private Lane::Owner,
   const Sweep& sweep() const { return *sweep_; }
   const Repair& repair() const { return *repair_; }
   const SecondLook& second_look() const { return *second_look_; }
+  const ScriptBook& scripts() const { return scripts_; }
   const Settle& settle() const { return *settle_; }
   const FlipRunner& flip_runner() const { return *flip_; }
   size_t clients() const { return clients_.size(); }
@@ -91,7 +92,11 @@ class Proxy : private Lane::Owner,
   void Forget(uint64_t client);
   void ResumeHeld();
   void CheckLogin(Client* client, const Plan& plan, RequestView request, ReplyTo to);
+  void AskPermission(Client* client, const CommandRow& row, RequestView request, ReplyTo to,
+                     std::function<void(Client*, std::string refusal)> done);
   void Serve(Client* client, const Plan& plan, RequestView request, ReplyTo to);
+  void ServeIfUserExists(Client* client, const CommandRow& row, RequestView request, ReplyTo to);
+  void AnswerLocally(Client* client, const Plan& plan, RequestView request, ReplyTo to);
   void ServeAllowed(Client* client, const CommandRow& row, RequestView request, ReplyTo to);
   void SubmitToLane(Client* client, const Plan& plan, RequestView request, ReplyTo to);
   void LearnModules();
@@ -99,6 +104,7 @@ class Proxy : private Lane::Owner,
   uint64_t NextDice();
   void UpdateFacts();
   void Soon();
+  void Started(Side side);
   void RunSoon();
   void CheckShutdown();
   int64_t now_ms_monotonic() const { return io_->clock()->NowUs() / 1000; }
@@ -122,13 +128,14 @@ class Proxy : private Lane::Owner,
   void OnFeedLost(uint64_t client) override;
   // Client::Owner
   bool MustWait(Client* client, const CommandRow* row, RequestView request) override;
+  void OnQueued(Client* client, const Plan& plan, RequestView request, ReplyTo to, const std::string& reply) override;
   void OnUnwatched(Client* client) override { watches_->Unwatch(client->id()); }
   void OnUnsubscribed(Client* client) override { feeds_->End(client->id()); }
   void OnUntracked(Client* client) override { tracking_->End(client->id()); }
   void OnFencePassed(Client* client) override { tracking_->OnFencePassed(client); }
   std::string InfoSection() const override;
   void OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) override;
-  bool Holding() const override { return holding_; }
+  bool Holding() const override { return holding_ || starting_; }
   void OnPaused(Client* client) override;
   void OnGone(Client* client) override;
 
@@ -167,6 +174,7 @@ class Proxy : private Lane::Owner,
   int64_t next_second_ms_ = 0;
   uint64_t seconds_ = 0;
   bool holding_ = false;
+  bool starting_ = true;      // the primary has neither been reached nor failed to be: who asks already waits for that
   std::string last_down_[2];  // so that one reason is logged once
 
   std::unique_ptr<Timer> tick_, soon_;  // every second; after the current turn

@@ -16,7 +16,8 @@ void Slot::Reset() {
   kind = Kind::kRead;
   primary = secondary = Half::kNone;
   protocol = 2;
-  shifted = compare = warm = retried = wait_for_both = diverged = refused = no_follow = unfollowed = false;
+  shifted = compare = warm = retried = wait_for_both = diverged = refused = no_follow = multi_refused = unfollowed =
+      false;
   missed = DirtyCause::kSecondaryAway;
   on_miss = OnMiss::kNil;
   db = 0;
@@ -36,7 +37,7 @@ void Slot::Reset() {
   if (!element_replies.empty()) element_replies = {};
   block.element_of.clear();
   if (!copies.covered.empty()) copies = {};
-  if (!script.sha.empty() || script.copy || script.reads_only) script = {};
+  if (!script.sha.empty() || script.copy || script.unnamed_keys || script.reply_varies) script = {};
   if (!copy_key.name.empty()) copy_key = {};
   if (copy_done) copy_done = nullptr;
   if (question_done) {

@@ -61,6 +61,7 @@ struct Slot {
   bool diverged = false;                           // an expectation was not met
   bool refused = false;                            // … because the secondary answered an error
   bool no_follow = false;                          // changes no data: the secondary's answer doesn't matter
+  bool multi_refused = false;                      // of a block: its commands may have run one by one
   bool unfollowed = false;                         // it has no turn on the secondary, and the primary has yet to answer
   DirtyCause missed = DirtyCause::kSecondaryAway;  // why there is no secondary half
   OnMiss on_miss = OnMiss::kNil;

@@ -48,6 +48,24 @@ Json Attention(const Proxy& proxy) {
           fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
     }
   }
+  const int old_databases = proxy.lane().link(Side::kOld).info().databases;
+  const int new_databases = proxy.lane().link(Side::kNew).info().databases;
+  if (proxy.lane().link(Side::kOld).up() && proxy.lane().link(Side::kNew).up() && old_databases != new_databases) {
+    list.push_back(fmt::format(
+        "old has {} databases and new {}: a write to one that only one of them has stays dirty for ever, and no flip "
+        "is possible then. Give both as many",
+        old_databases, new_databases));
+  }
+  if (proxy.counters().scripts_unnamed_failed > 0) {
+    list.push_back(fmt::format(
+        "{} scripts without declared keys did not do the same on the secondary, and nobody can say which keys they "
+        "wrote: run a backfill, and declare their keys",
+        proxy.counters().scripts_unnamed_failed));
+  }
+  if (proxy.private_pool().refused() > 0) {
+    list.push_back(fmt::format("{} times a client was refused a connection of its own (limits.private_connections)",
+                               proxy.private_pool().refused()));
+  }
   if (proxy.dirty().everything())
     list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
   if (proxy.lane().shedding())
@@ -126,6 +144,18 @@ Json BackfillJson(const Proxy& proxy) {
           {"keys_failed", sweep.keys_failed()}};
 }
 
+namespace {
+
+Json SettleJson(const Proxy& proxy) {
+  const Counters& counters = proxy.counters();
+  return {{"waiting", proxy.settle().waiting()},  {"limit", proxy.config().limits.settle_keys},
+          {"left_out", counters.settle_left_out}, {"checked", counters.settle_checked},
+          {"equal", counters.settle_equal},       {"differed", counters.settle_differed},
+          {"too_big", counters.settle_too_big},   {"not_comparable", counters.settle_not_comparable}};
+}
+
+}  // namespace
+
 Json StatusJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
   const Lane& lane = proxy.lane();
@@ -148,7 +178,8 @@ Json StatusJson(const Proxy& proxy) {
                     {"not_followed", counters.writes_not_followed},
                     {"expiry_races", counters.expiry_races},
                     {"unknown_outcomes", counters.unknown_outcomes},
-                    {"acks_failed", counters.acks_failed}};
+                    {"acks_failed", counters.acks_failed},
+                    {"both_refused", counters.both_refused}};
   json["reads"] = {{"old", counters.reads[0]},
                    {"new", counters.reads[1]},
                    {"compared", counters.reads_compared},
@@ -162,6 +193,20 @@ Json StatusJson(const Proxy& proxy) {
                      {"total", counters.clients_total},
                      {"refused", counters.clients_refused},
                      {"limit", proxy.config().limits.clients}};
+  json["clients"]["waiting"] = proxy.waiting_room().size();
+  json["clients"]["watching"] = proxy.watches().size();
+  json["clients"]["subscribed"] = proxy.feeds().size();
+  json["clients"]["given_back"] = proxy.waiting_room().given_back();
+  json["settle"] = SettleJson(proxy);
+  json["scripts"] = {{"known", proxy.scripts().size()},
+                     {"bytes", proxy.scripts().bytes()},
+                     {"limit_bytes", proxy.config().limits.script_bytes},
+                     {"unnamed_keys", counters.scripts_unnamed},
+                     {"unnamed_keys_failed", counters.scripts_unnamed_failed}};
+  json["private_connections"] = {{"old", proxy.private_pool().live(Side::kOld)},
+                                 {"new", proxy.private_pool().live(Side::kNew)},
+                                 {"refused", proxy.private_pool().refused()},
+                                 {"limit", proxy.config().limits.private_connections}};
   json["expiring_keys"] = {{"watched", proxy.expiry().size()},
                            {"unwatched", proxy.expiry().unwatched()},
                            {"limit", proxy.config().limits.expiring_keys}};

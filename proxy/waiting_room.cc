@@ -29,6 +29,7 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
   Waiter* waiter = made.get();
   waiter->asker = asker;
   waiter->form = std::move(form);
+  waiter->command = row.name;
   if (waiter->form.timeout_ms > 0) {
     waiter->deadline_us = io_->clock()->NowUs() + waiter->form.timeout_ms * 1000;
     deadlines_.insert({waiter->deadline_us, ticket});
@@ -48,8 +49,9 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
   if (joins) {
     const std::string key = waiter->form.keys[0];
     waiter->waiting = true;
-    return Wake(asker.db, key, 1);
+    return Wake(asker.db, key, {.maybe_more = true});
   }
+  if (waiter->form.kind == Kind::kStream || waiter->form.kind == Kind::kStreamGroup) AskStreamEnds(*waiter);
   if (!waiter->form.ends.empty()) return AskEnds(ticket);
   Try(ticket);
 }
@@ -137,6 +139,26 @@ void WaitingRoom::AskEnds(Ticket ticket) {
   lane_->Ask(std::move(question));
 }
 
+// Where the streams end now, before the first attempt: whatever comes later, the poll sees.
+void WaitingRoom::AskStreamEnds(const Waiter& waiter) {
+  for (const std::string& key : waiter.form.keys) {
+    const KeyName name(waiter.asker.db, key);
+    if (!queues_[name].stream_end.empty()) continue;
+    Question question;
+    question.ask_primary = true;
+    question.db = waiter.asker.db;
+    question.protocol = kAnyProtocol;
+    question.count = 1;
+    AppendCommand(&question.commands, {"XINFO", "STREAM", key});
+    question.done = [this, name](const Answers& answers) {
+      const auto found = queues_.find(name);
+      if (found == queues_.end() || answers.primary.empty() || !found->second.stream_end.empty()) return;
+      found->second.stream_end = IsErrorReply(answers.primary[0]) ? "none" : StreamEnd(answers.primary[0]);
+    };
+    lane_->Ask(std::move(question));
+  }
+}
+
 void WaitingRoom::Try(Ticket ticket, std::string_view key) {
   Waiter& waiter = *waiters_.find(ticket)->second;
   Request request = waiter.ends.empty() ? waiter.form.attempt : WithStreamEnds(waiter.form, waiter.ends);
@@ -172,17 +194,53 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
     AskSourceType(ticket, reply);
     return true;
   }
+  const bool other_kind = std::exchange(waiter->other_kind, false);
   if (nothing || (IsErrorReply(reply) && waiter->waiting && StaysBlocked(*waiter, reply, &out))) {
     FoundNothing(ticket, waiter);
+    const bool still = waiters_.contains(ticket);
+    if (still && !nothing && !other_kind && !holding_ && lane_->primary().up()) WakeOtherKinds(*waiter);
     return true;
   }
   if (IsErrorReply(reply)) {
-    if (out.empty()) out = reply;
-  } else {
-    AppendBlockingReply(waiter->form, reply, &out);
+    if (out.empty()) out = InItsOwnName(*waiter, reply);
+    Finish(ticket, out);
+    return true;
   }
+  AppendBlockingReply(waiter->form, reply, &out);
+  const bool chained = waiter->chained;
+  const int db = waiter->asker.db;
+  const std::vector<std::string> keys = waiter->form.keys;
   Finish(ticket, out);
+  for (size_t i = 0; chained && i < keys.size(); ++i) Wake(db, keys[i], {.maybe_more = true});
   return true;
+}
+
+// A user that may not run a command hears of the one that it has sent, not of the form in which it was tried.
+std::string WaitingRoom::InItsOwnName(const Waiter& waiter, std::string_view error) {
+  std::string text(error);
+  if (ErrorCode(error) != "NOPERM") return text;
+  const size_t from = text.find('\''), to = text.rfind('\'');
+  if (from != std::string::npos && to > from) text.replace(from + 1, to - from - 1, waiter.command);
+  return text;
+}
+
+// The key may be what somebody waits for who wants another type. They don't pass it on again.
+void WaitingRoom::WakeOtherKinds(const Waiter& waiter) {
+  std::vector<std::pair<Ticket, std::string>> others;
+  for (const std::string& key : waiter.form.keys) {
+    for (Ticket ticket : queues_[{waiter.asker.db, key}].tickets) {
+      const Waiter& other = *waiters_.find(ticket)->second;
+      if (other.trying || other.form.kind == waiter.form.kind) continue;
+      others.emplace_back(ticket, key);
+      break;
+    }
+  }
+  for (const auto& [ticket, key] : others) {
+    const auto found = waiters_.find(ticket);
+    if (found == waiters_.end()) continue;
+    found->second->other_kind = found->second->chained = true;
+    Try(ticket, key);
+  }
 }
 
 // While it waits, a key of another type is no error: it is just not what is waited for. A consumer group that goes is
@@ -230,7 +288,7 @@ void WaitingRoom::AskSourceType(Ticket ticket, std::string_view error) {
     const int db = asked.asker.db;
     const std::string key = asked.form.keys[0];
     Finish(ticket, error);
-    Wake(db, key, 1);  // the element is still there, for the next
+    Wake(db, key, {.maybe_more = true});  // the element is still there, for the next
   };
   lane_->Ask(std::move(question));
 }
@@ -249,25 +307,58 @@ void WaitingRoom::PutBack(const Waiter& waiter, std::string_view reply) {
 
 // --- Being woken ---------------------------------------------------------------------------------------------------
 
+// A command that only takes away feeds nobody. XGROUP SETID could, but doesn't: a server looks when entries come.
+bool WaitingRoom::MayFeed(const CommandRow& row) {
+  switch (row.effect) {
+    case Effect::kPop:
+    case Effect::kMultiPop:
+    case Effect::kSortedSetPop:
+    case Effect::kSortedSetMultiPop:
+    case Effect::kBlockingPop:
+    case Effect::kBlockingSortedPop:
+    case Effect::kSetPop:
+    case Effect::kStreamReadGroup:
+    case Effect::kStreamClaim:
+    case Effect::kStreamAutoClaim:
+    case Effect::kStreamTrim:
+    case Effect::kExpire:
+      return false;
+    default:
+      return row.name != "xgroup|setid" && row.name != "xack" && row.name != "lrem" && row.name != "ltrim" &&
+             row.name != "zrem";
+  }
+}
+
+WaitingRoom::Event WaitingRoom::EventOf(const CommandRow& row, RequestView request) {
+  Event event;
+  event.destroyed_group = row.name == "xgroup|destroy";
+  if (row.name == "lpush" || row.name == "rpush" || row.name == "lpushx" || row.name == "rpushx") {
+    event.elements = request.argc() > 2 ? request.argc() - 2 : 1;
+  } else {
+    event.maybe_more = row.name != "xadd" && row.name != "linsert" && row.effect != Effect::kVerbatimIfNotNull &&
+                       row.effect != Effect::kBlockingMove && !(row.name == "zadd" && request.argc() == 4);
+  }
+  return event;
+}
+
 void WaitingRoom::Written(const Slot& slot) {
-  const auto wrote = [this, &slot](const CommandRow& row, RequestView request, int db) {
-    const bool pushes = row.name == "lpush" || row.name == "rpush";
-    const size_t elements = pushes && request.argc() > 2 ? request.argc() - 2 : 1;
-    for (uint32_t key : FindKeys(row, request)) {
-      Wake(db, request.arg(key), elements, row.name == "xgroup|destroy");
+  const auto wrote = [this](const CommandRow& row, RequestView request, int db) {
+    if (!MayFeed(row)) return;
+    const Event event = EventOf(row, request);
+    for (uint32_t key : FindKeys(row, request)) Wake(db, request.arg(key), event);
+    if (BlockCopies::Key other; OtherDatabaseKey(row, request, &other)) {
+      Wake(other.db, other.name, {.maybe_more = true});
     }
-    if (BlockCopies::Key other; OtherDatabaseKey(row, request, &other)) Wake(other.db, other.name, 1);
   };
   if (slot.kind == Slot::Kind::kWrite) return wrote(*slot.row, slot.request.view(), slot.db);
   for (const QueuedCommand& command : slot.transaction) wrote(*command.row, command.request.view(), command.db);
 }
 
 // Something may have come for so many of the longest waiters; who only reads is served by the same.
-void WaitingRoom::Wake(int db, std::string_view key, size_t elements, bool destroyed_group) {
+void WaitingRoom::Wake(int db, std::string_view key, Event event) {
   const auto found = queues_.find(KeyName(db, key));
   if (found == queues_.end()) return;
   Queue& queue = found->second;
-
   if (holding_ || !lane_->primary().up()) {
     queue.signalled = true;
     return;
@@ -275,15 +366,16 @@ void WaitingRoom::Wake(int db, std::string_view key, size_t elements, bool destr
   std::vector<Ticket> ready;  // trying may end a wait, and with it this queue
   for (Ticket ticket : queue.tickets) {
     Waiter& waiter = *waiters_.find(ticket)->second;
-    waiter.destroyed_group = destroyed_group;
+    waiter.destroyed_group = event.destroyed_group;
     const bool reads = waiter.form.kind == Kind::kStream;
     if (waiter.trying) {
       if (std::find(waiter.fed.begin(), waiter.fed.end(), key) == waiter.fed.end()) waiter.fed.emplace_back(key);
       continue;
     }
     // The end of a group concerns all who wait for it.
-    if (!reads && elements == 0 && !destroyed_group) continue;
-    if (!reads && elements > 0) --elements;
+    if (!reads && event.elements == 0 && !event.destroyed_group) continue;
+    if (!reads && event.elements > 0) --event.elements;
+    waiter.chained = event.maybe_more && !reads;
     ready.push_back(ticket);
   }
   const std::string name(key);
@@ -299,7 +391,7 @@ void WaitingRoom::Hold(bool holding) {
   for (auto& [name, queue] : queues_) {
     if (std::exchange(queue.signalled, false)) signalled.push_back(name);
   }
-  for (const KeyName& name : signalled) Wake(name.first, name.second, 1);
+  for (const KeyName& name : signalled) Wake(name.first, name.second, {.maybe_more = true});
 }
 
 // --- Time ----------------------------------------------------------------------------------------------------------
@@ -378,7 +470,8 @@ void WaitingRoom::PollTypes(int db, std::vector<std::string> keys) {
   question.done = [this, db, keys = std::move(keys)](const Answers& answers) {
     --questions_;
     for (size_t i = 0; i < answers.primary.size(); ++i) {
-      if (answers.primary[i] == "+list\r\n" || answers.primary[i] == "+zset\r\n") Wake(db, keys[i], 1);
+      if (answers.primary[i] == "+list\r\n" || answers.primary[i] == "+zset\r\n")
+        Wake(db, keys[i], {.maybe_more = true});
     }
   };
   ++questions_;
@@ -398,8 +491,7 @@ void WaitingRoom::PollStreams(int db, std::vector<std::string> keys) {
       const auto found = queues_.find(KeyName(db, keys[i]));
       if (found == queues_.end()) continue;
       const std::string end = IsErrorReply(answers.primary[i]) ? "none" : StreamEnd(answers.primary[i]);
-      // The first look can't tell whether the stream has grown since the waiters' own.
-      if (std::exchange(found->second.stream_end, end) != end) Wake(db, keys[i], 1);
+      if (std::exchange(found->second.stream_end, end) != end) Wake(db, keys[i], {.maybe_more = true});
     }
   };
   ++questions_;

@@ -65,10 +65,13 @@ class WaitingRoom {
   struct Waiter {
     Asker asker;
     BlockingForm form;
+    std::string_view command;       // as the client calls it
     std::vector<std::string> ends;  // the streams' ends, once they are known
     bool trying = false;            // an attempt is in the lane
     bool waiting = false;           // it has found nothing once
     bool gone = false;              // its client is
+    bool chained = false;           // woken by what may have brought more than one element: the next is too
+    bool other_kind = false;        // tried only because a waiter of another kind could not use the key
     bool destroyed_group = false;   // the last write on its key was XGROUP DESTROY
     std::vector<std::string> fed;   // keys written while an attempt was in the lane, in that order
     std::string unblocked;          // what to answer when the attempt finds nothing (CLIENT UNBLOCK)
@@ -87,11 +90,21 @@ class WaitingRoom {
   void Remove(Ticket ticket);
   void Finish(Ticket ticket, std::string_view reply);
   bool StaysBlocked(const Waiter& waiter, std::string_view error, std::string* unblocked) const;
+  static std::string InItsOwnName(const Waiter& waiter, std::string_view error);
   void AskSourceType(Ticket ticket, std::string_view error);
   void PutBack(const Waiter& waiter, std::string_view reply);
   void EndWith(Ticket ticket, Waiter* waiter, std::string_view reply);
   void Written(const Slot& slot);
-  void Wake(int db, std::string_view key, size_t elements, bool destroyed_group = false);
+  struct Event {
+    size_t elements = 1;           // so many waiters may find something
+    bool maybe_more = false;       // … or more
+    bool destroyed_group = false;  // XGROUP DESTROY
+  };
+  static bool MayFeed(const CommandRow& row);
+  static Event EventOf(const CommandRow& row, RequestView request);
+  void Wake(int db, std::string_view key, Event event);
+  void WakeOtherKinds(const Waiter& waiter);
+  void AskStreamEnds(const Waiter& waiter);
   void CheckDeadlines();
   void Arm();
   void Poll();

@@ -249,8 +249,8 @@ bool IsNewer(const CommandRow& row) {
   return false;
 }
 
-bool ArityMatches(const CommandRow& row, size_t argc) {
-  return row.arity >= 0 ? argc == static_cast<size_t>(row.arity) : argc >= static_cast<size_t>(-row.arity);
+bool ArityMatches(int arity, size_t argc) {
+  return arity >= 0 ? argc == static_cast<size_t>(arity) : argc >= static_cast<size_t>(-arity);
 }
 
 bool IsContainer(const CommandRow& row) {

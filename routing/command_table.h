@@ -168,7 +168,10 @@ std::span<const CommandRow> AllCommands();
 bool IsNewer(const CommandRow& row);
 
 // Is the number of arguments one that the server accepts?
-bool ArityMatches(const CommandRow& row, size_t argc);
+bool ArityMatches(int arity, size_t argc);
+inline bool ArityMatches(const CommandRow& row, size_t argc) {
+  return ArityMatches(row.arity, argc);
+}
 
 // Does the name of this row stand for subcommands ("xgroup")?
 bool IsContainer(const CommandRow& row);

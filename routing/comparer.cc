@@ -227,7 +227,12 @@ std::vector<Field> ComparedFields(const Reply& object) {
   return fields;
 }
 
-// Entries [id, …, time, count] (XPENDING, and "pel" in XINFO STREAM … FULL), without the time.
+// XINFO STREAM … FULL names its lists of entries "pending" (Redis 7) or "pel"; in XINFO GROUPS "pending" is a number.
+bool IsPendingList(std::string_view name, const Reply& value) {
+  return name == "pel" || (name == "pending" && value.is_aggregate());
+}
+
+// Entries [id, …, time, count] (XPENDING, and those of XINFO STREAM … FULL), without the time.
 bool PendingEntriesAgree(const Reply& a, const Reply& b) {
   const auto same_entry = [](const Reply& x, const Reply& y) {
     if (!x.is_aggregate() || !y.is_aggregate() || x.items.size() != y.items.size()) return Same(x, y);
@@ -257,8 +262,9 @@ bool ObjectsAgree(const Reply& a, const Reply& b) {
     const Reply* right = y[j++].second;
     ++common;
     const bool is_list = name == "groups" || name == "consumers";  // with FULL; otherwise their number
-    const bool agree = is_list ? ObjectListsAgree(*left, *right)
-                               : (name == "pel" ? PendingEntriesAgree(*left, *right) : Same(*left, *right));
+    const bool agree = is_list
+                           ? ObjectListsAgree(*left, *right)
+                           : (IsPendingList(name, *left) ? PendingEntriesAgree(*left, *right) : Same(*left, *right));
     if (!agree) return false;
   }
   return common > 0 || (x.empty() && y.empty());

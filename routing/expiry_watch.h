@@ -10,9 +10,9 @@
 // limit given at construction new ones are not remembered, but counted.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>

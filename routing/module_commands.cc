@@ -44,6 +44,9 @@ uint32_t FlagsOf(const Reply& names) {
 
 void ModuleCommands::Learn(std::string_view command_reply) {
   const Reply reply = ParseReply(command_reply);
+  if (!reply.is_aggregate()) return;
+  known_.clear();
+  arities_.clear();
   for (const Reply& entry : reply.items) Add(entry);
 }
 
@@ -56,7 +59,13 @@ void ModuleCommands::Add(const Reply& entry) {
   if (entry.items.size() >= 10) {
     for (const Reply& subcommand : entry.items[9].items) Add(subcommand);
   }
-  if (FindCommandByName(name) != nullptr || by_name_.contains(name)) return;
+  if (const CommandRow* known = FindCommandByName(name); known != nullptr) {
+    known_.insert(known->name);
+    const int arity = static_cast<int>(entry.items[1].integer);
+    if (arity != known->arity) arities_.emplace(known, arity);
+    return;
+  }
+  if (by_name_.contains(name)) return;
   const uint32_t flags = FlagsOf(entry.items[2]);
   const int first = static_cast<int>(entry.items[3].integer);
   const bool named_keys = first > 0 && (flags & kFlagMovableKeys) == 0;

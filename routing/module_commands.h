@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "protocol/request.h"
 #include "routing/command_table.h"
 
@@ -17,8 +18,17 @@ namespace crossfade {
 
 class ModuleCommands {
  public:
-  // Takes in the reply to COMMAND: adds what the table lacks. A command that is here already stays as it is.
+  // Takes in the primary's reply to COMMAND: adds what the table lacks, and notes what of the table this server lacks
+  // or knows with another arity. A command that was added already stays as it is.
   void Learn(std::string_view command_reply);
+
+  // Does the primary know this command of the table? True before Learn.
+  bool Known(const CommandRow& row) const { return known_.empty() || known_.contains(row.name); }
+  // The primary's arity of a command, where it isn't the table's.
+  int ArityOf(const CommandRow& row) const {
+    const auto found = arities_.find(&row);
+    return found == arities_.end() ? row.arity : found->second;
+  }
 
   // By the request's first argument, and the second where it names a subcommand. nullptr when there is none.
   const CommandRow* Find(RequestView request) const;
@@ -34,6 +44,8 @@ class ModuleCommands {
   };
   std::deque<Row> rows_;  // never moved
   absl::flat_hash_map<std::string, const CommandRow*> by_name_;
+  absl::flat_hash_set<std::string_view> known_;  // names of the table's rows; they live as long as the process
+  absl::flat_hash_map<const CommandRow*, int> arities_;
 };
 
 }  // namespace crossfade

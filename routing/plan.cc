@@ -90,8 +90,13 @@ std::string RefusalOf(const CommandRow& row, const Session& session) {
 // What a server refuses before it looks at the arguments; empty when it goes on.
 std::string CheckRequest(const CommandRow* row, RequestView request, const Session& session) {
   if (row == nullptr) return UnknownCommand(request, false);
+  // What the table knows and this server doesn't, it must not know here either: clients go by that.
+  const ModuleCommands* server = session.modules();
+  if (server != nullptr && IsNewer(*row) && !server->Known(*row)) {
+    return UnknownCommand(request, row->name.find('|') != std::string_view::npos);
+  }
   if (request.argc() > 1 && row->route == Route::kRefused && IsContainer(*row)) return UnknownCommand(request, true);
-  if (!ArityMatches(*row, request.argc())) {
+  if (!ArityMatches(server == nullptr ? row->arity : server->ArityOf(*row), request.argc())) {
     return fmt::format("ERR wrong number of arguments for '{}' command", row->name);
   }
   if (!session.authenticated() && (row->flags & kFlagNoAuth) == 0) return "NOAUTH Authentication required.";
@@ -168,7 +173,11 @@ const CommandRow* FindRow(RequestView request, const Session& session) {
 
 bool RunsAlone(const CommandRow* row, RequestView request, const Session& session) {
   if (row == nullptr) return false;
-  if (row->name == "exec") return session.watching() || session.exec_concerns_session();
+  if (row->name == "exec") {
+    const bool judged = session.in_transaction() && session.login() != 0;  // what was queued has been, by then
+    return session.watching() || session.exec_concerns_session() || judged;
+  }
+  if (session.login() != 0 && row->route == Route::kLocal && RunsAtOnceInTransaction(*row)) return true;
   if (session.in_transaction()) return false;
   switch (row->route) {
     case Route::kService:
@@ -176,7 +185,7 @@ bool RunsAlone(const CommandRow* row, RequestView request, const Session& sessio
     case Route::kAdmin:
       return true;
     case Route::kLocal:
-      return row->name == "auth" || row->name == "hello" || row->name == "reset";
+      return row->name == "auth" || row->name == "hello" || row->name == "reset" || session.login() != 0;
     default:
       return (row->flags & kFlagBlocking) != 0 && MayBlock(*row, request);
   }
@@ -205,6 +214,7 @@ Plan MakePlan(const CommandRow* found, RequestView request, Session* session, st
     }
     if (!RunsAtOnceInTransaction(row)) {
       session->Queue(row, request, reply);
+      if (session->login() != 0) plan.act = Plan::Act::kQueued;
       return plan;
     }
   }
@@ -213,12 +223,10 @@ Plan MakePlan(const CommandRow* found, RequestView request, Session* session, st
       plan.act = Plan::Act::kLogin;
       return plan;
     }
-    // What a server would let another user do or not, it decides itself.
-    if (session->login() != 0 && (row.name == "ping" || row.name == "echo" || row.name == "acl|whoami") &&
-        !session->subscribed_only()) {
-      plan.act = Plan::Act::kRead;
-      plan.primary_only = true;
-      plan.comparable = false;
+    // What another user may do, the server decides. A login, and the end, are everybody's.
+    const bool anybody = row.name == "auth" || row.name == "hello" || row.name == "quit" || row.name == "reset";
+    if (session->login() != 0 && !anybody) {
+      plan.act = Plan::Act::kLocal;
       return plan;
     }
     plan.act = session->Answer(row, request, reply) ? Plan::Act::kAnswer : Plan::Act::kAnswerClose;

@@ -24,6 +24,8 @@ struct Plan {
     kErrand,   // one command on a connection of its own (WAIT, admin commands)
     kService,  // answered from what the proxy knows of all clients
     kLogin,    // AUTH, HELLO AUTH with credentials that the stores must judge
+    kLocal,    // what the session answers (Session::Answer), if the primary lets this other user run it
+    kQueued,   // in a transaction of another user: `reply` is the answer if the primary lets that user run it
   };
   Act act = Act::kAnswer;
   const CommandRow* row = nullptr;

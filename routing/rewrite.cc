@@ -167,7 +167,11 @@ void Rewriter::Run() {
       return CopyKeys();
     case Effect::kScript:
       // With companions ScriptBook has decided that its keys are copied.
-      return accepted_.companions.empty() ? Verbatim() : CopyKeys();
+      if (!accepted_.load_script.empty()) Emit({"SCRIPT", "LOAD", accepted_.load_script}, Kind::kNoError);
+      if (!accepted_.companions.empty()) return CopyKeys();
+      Verbatim();
+      if (accepted_.reply_varies) follow_->expectations.back().kind = Kind::kNoError;
+      return;
     case Effect::kMigrate:
       return Migrate();
   }

@@ -73,6 +73,11 @@ struct Accepted {
   bool eager_consumers = true;
   // May single fields of a hash expire there (Redis since 7.4, Valkey since 9)? A plain HSET would end that.
   bool field_expiry = false;
+  // A script whose reply is each store's own.
+  bool reply_varies = false;
+  // Of EVALSHA: the body, when the secondary must be given it first. Also when its keys are only copied, for the day on
+  // which it is the primary.
+  std::string_view load_script = {};
 };
 
 // For the parts of Rewrite: appends one command for the secondary, and what it must answer.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -34,6 +35,16 @@ std::string_view NextWord(std::string_view* text) {
   return word;
 }
 
+bool MentionsAny(std::string_view body, std::span<const std::string_view> words) {
+  for (std::string_view word = NextWord(&body); !word.empty(); word = NextWord(&body)) {
+    if (std::any_of(words.begin(), words.end(),
+                    [word](std::string_view known) { return EqualsIgnoreCase(word, known); })) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 ScriptBook::ScriptBook(const ScriptsConfig* config, size_t max_bytes) : config_(config), max_bytes_(max_bytes) {
@@ -63,13 +74,12 @@ bool ScriptBook::MentionsUnrepeatable(std::string_view body) {
   static constexpr std::string_view kWords[] = {"time",      "clock",      "random",      "spop", "srandmember",
                                                 "randomkey", "hrandfield", "zrandmember", "scan", "sscan",
                                                 "hscan",     "zscan",      "xadd"};
-  for (std::string_view word = NextWord(&body); !word.empty(); word = NextWord(&body)) {
-    if (std::any_of(std::begin(kWords), std::end(kWords),
-                    [word](std::string_view known) { return EqualsIgnoreCase(word, known); })) {
-      return true;
-    }
-  }
-  return false;
+  return MentionsAny(body, kWords);
+}
+
+bool ScriptBook::Publishes(std::string_view body) {
+  static constexpr std::string_view kWords[] = {"publish", "spublish"};
+  return MentionsAny(body, kWords);
 }
 
 std::string ScriptBook::Learn(std::string_view body) {
@@ -86,6 +96,7 @@ void ScriptBook::Learn(std::string_view body, const std::string& sha) {
   entry.body = body;
   entry.unrepeatable = MentionsUnrepeatable(body);
   entry.reads_only = IsReadOnly(body);
+  entry.publishes = Publishes(body);
   by_sha_[sha] = entries_.begin();
   bytes_ += body.size() + kEntryBytes;
   while (bytes_ > max_bytes_) {
@@ -143,9 +154,11 @@ ScriptPlan ScriptBook::PlanFor(std::string_view command, RequestView request, bo
     if (const Entry* entry = Use(plan.sha); entry != nullptr) {
       unrepeatable = entry->unrepeatable;
       plan.reads_only = entry->reads_only;
+      plan.reply_varies = entry->publishes;
     } else if (has_body) {
       unrepeatable = MentionsUnrepeatable(subject);
       plan.reads_only = IsReadOnly(subject);
+      plan.reply_varies = Publishes(subject);
     } else {
       impossible = IsMissing(plan.sha);
     }
@@ -157,6 +170,7 @@ ScriptPlan ScriptBook::PlanFor(std::string_view command, RequestView request, bo
   if (ParseInt64(request.arg(2)).value_or(0) <= 0) {
     plan.copy = false;
     plan.unnamed_keys = true;
+    plan.reply_varies = plan.reply_varies || unrepeatable;
   }
   return plan;
 }

@@ -27,6 +27,7 @@ struct ScriptPlan {
   bool copy = false;          // copy the keys that it names; otherwise run it there too
   bool unnamed_keys = false;  // it names no key: what it writes can be neither copied nor compared again
   bool reads_only = false;    // flags=no-writes: a read, nothing follows
+  bool reply_varies = false;  // it may answer otherwise there, and be right: PUBLISH counts each store's own receivers
   std::string sha;            // of EVAL and EVALSHA, lower case; empty for FCALL
 };
 
@@ -74,6 +75,9 @@ class ScriptBook {
   // A word in any place and case counts, a comment too: copying what could have been repeated is only dearer.
   static bool MentionsUnrepeatable(std::string_view body);
 
+  // Does the body mention PUBLISH?
+  static bool Publishes(std::string_view body);
+
   size_t size() const { return entries_.size(); }
   size_t bytes() const { return bytes_; }
 
@@ -86,6 +90,7 @@ class ScriptBook {
     std::string body;
     bool unrepeatable = false;
     bool reads_only = false;
+    bool publishes = false;
     // The store's generation in which it was loaded; 0: in none.
     uint64_t loaded[2] = {0, 0};
   };

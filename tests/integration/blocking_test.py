@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from admin import wait_until
-from either import EitherTest
+from either import DIRECT, EitherTest
 from harness import main
 from resp import Closed, ErrorReply, RawConnection, encode
 
@@ -388,7 +388,8 @@ class WaitingTest(EitherTest):
         replica = self.place.replica_of_primary()
         connection.ask("SET", "k", "v")
         self.assertEqual(connection.ask("WAIT", 1, 10_000), 1)
-        self.assertEqual(connection.ask("WAIT", 0, 0), 1)
+        # The proxy asks on a connection of its own, whose offset may be just ahead of what the replica has acknowledged.
+        self.assertIn(connection.ask("WAIT", 0, 0), [1] if DIRECT else [0, 1])
         began = time.monotonic()
         self.assertEqual(connection.ask("WAIT", 2, 100), 1)
         self.assertGreater(time.monotonic() - began, 0.095)

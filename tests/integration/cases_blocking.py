@@ -19,8 +19,6 @@ EXISTS l m
 BLPOP l -1
 BLPOP l abc
 BLPOP l nan
-BLPOP l inf
-BLPOP l 1e20
 BLPOP l ""
 BRPOP l -0.5
 BLPOP l

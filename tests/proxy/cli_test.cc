@@ -68,10 +68,10 @@ TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_THAT(out(), HasSubstr("crossfade flip new"));
   for (std::string command : {"run", "status", "reads", "compare", "secondary", "ack", "split", "on-miss", "flip",
-                              "resync", "backfill", "mismatches"}) {
+                              "resync", "backfill", "mismatches", "commands"}) {
     EXPECT_THAT(out(), HasSubstr("\n  " + command + " "));
   }
-  for (std::string command : {"run", "status", "reads", "secondary", "flip", "backfill"}) {
+  for (std::string command : {"run", "status", "reads", "secondary", "flip", "backfill", "commands"}) {
     EXPECT_EQ(Run({command, "--help"}), 0);
     EXPECT_THAT(out(), HasSubstr("Examples:\n  crossfade " + command));
   }
@@ -109,12 +109,72 @@ TEST_F(CliTest, WrongUsageIs2AndAsksNothing) {
                                                        {"status", "--admin", "x:y:z"},
                                                        {"status", "--token-file", "/nonexistent"},
                                                        {"run", "extra"},
+                                                       {"commands", "get"},
+                                                       {"commands", "--refused", "--not-in-multi"},
                                                        {"run", "--config"}};
   for (const auto& args : wrong) {
     EXPECT_EQ(Run(args), 2) << testing::PrintToString(args);
     EXPECT_FALSE(err().empty()) << testing::PrintToString(args);
     EXPECT_THAT(calls_, IsEmpty());
   }
+}
+
+// The commands of `args --json`, by name.
+class CommandListTest : public CliTest {
+ protected:
+  nlohmann::json List(std::vector<std::string> args) {
+    args.insert(args.begin(), "commands");
+    args.push_back("--json");
+    EXPECT_EQ(Run(args), 0);
+    nlohmann::json by_name = nlohmann::json::object();
+    for (const auto& entry : nlohmann::json::parse(out())) {
+      EXPECT_FALSE(by_name.contains(entry["command"])) << entry;
+      by_name[entry["command"].get<std::string>()] = entry;
+    }
+    return by_name;
+  }
+};
+
+TEST_F(CommandListTest, SaysWhatIsDoneWithEach) {
+  const nlohmann::json all = List({});
+  const std::pair<const char*, const char*> expected[] = {
+      {"GET", "read"},        {"SCAN", "primary"},         {"XGROUP CREATE", "write"}, {"PUBLISH", "both"},
+      {"CLIENT ID", "local"}, {"CLIENT LIST", "service"},  {"WATCH", "private"},       {"CONFIG SET", "admin"},
+      {"MIGRATE", "admin"},   {"CLUSTER NODES", "refused"}};
+  for (const auto& [name, handling] : expected) {
+    ASSERT_TRUE(all.contains(name)) << name;
+    EXPECT_EQ(all[name]["handling"], handling);
+    EXPECT_EQ(all[name]["reason"].get<std::string>().empty(),
+              all[name]["handling"] != "admin" && all[name]["handling"] != "refused");
+  }
+  EXPECT_FALSE(all.contains("CLIENT"));  // stands for unknown subcommands
+  EXPECT_TRUE(all.contains("COMMAND"));  // … and this for itself
+  EXPECT_TRUE(all["GET"]["in_transaction"]);
+  EXPECT_TRUE(all["WAIT"]["in_transaction"]);
+  EXPECT_FALSE(all["SUBSCRIBE"]["in_transaction"]);
+  EXPECT_FALSE(all["CONFIG SET"]["in_transaction"]);
+  EXPECT_THAT(calls_, IsEmpty());
+}
+
+TEST_F(CommandListTest, ChoosesWhatIsRefused) {
+  const nlohmann::json refused = List({"--refused"});
+  EXPECT_TRUE(refused.contains("CONFIG SET"));
+  EXPECT_TRUE(refused.contains("SYNC"));
+  for (const auto& [name, entry] : refused.items()) {
+    EXPECT_THAT(entry["handling"], testing::AnyOf("admin", "refused")) << name;
+    EXPECT_FALSE(entry["reason"].get<std::string>().empty()) << name;
+  }
+  const nlohmann::json not_queued = List({"--not-in-multi"});
+  EXPECT_TRUE(not_queued.contains("AUTH"));
+  for (const auto& [name, entry] : not_queued.items()) {
+    EXPECT_FALSE(entry["in_transaction"]) << name;
+    EXPECT_FALSE(refused.contains(name)) << name;
+  }
+  Run({"commands", "--refused"});
+  EXPECT_THAT(out(), HasSubstr("\nPSYNC                          refused  Crossfade can't be replicated from."));
+  Run({"commands"});
+  EXPECT_THAT(out(), HasSubstr("\nCLUSTER SYNCSLOTS              refused  This"));
+  EXPECT_THAT(out(), HasSubstr("\nCLUSTERSCAN                    primary\nCMS.INCRBY "));
 }
 
 TEST_F(CliTest, RunPassesTheConfigurationOn) {

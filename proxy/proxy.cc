@@ -204,6 +204,7 @@ void Proxy::AnswerLocally(Client* client, const Plan& plan, RequestView request,
   AskPermission(client, *plan.row, request, to,
                 [this, to, row = plan.row, owned = Request(request)](Client* asker, const std::string& refusal) {
                   const bool watched = asker->session().watching();
+                  const bool tracked = asker->session().tracking().on;
                   std::string reply;
                   if (refusal.empty()) {
                     asker->session().Answer(*row, owned.view(), &reply);
@@ -211,6 +212,7 @@ void Proxy::AnswerLocally(Client* client, const Plan& plan, RequestView request,
                     AppendError(&reply, refusal);
                   }
                   if (watched && !asker->session().watching()) OnUnwatched(asker);
+                  if (tracked && !asker->session().tracking().on) OnUntracked(asker);
                   asker->Answer(to.sequence, reply);
                 });
 }

@@ -97,6 +97,9 @@ class TrackingTest : public testing::Test, public Client::Owner {
     if (plan.act == Plan::Act::kTransaction) client->session().TakeTransaction();
     requests_.push_back(to);
   }
+  void OnQueued(Client* client, const Plan&, RequestView, ReplyTo to, const std::string& reply) override {
+    client->Answer(to.sequence, reply);
+  }
   bool Holding() const override { return false; }
   bool MustWait(Client*, const CommandRow*, RequestView) override { return false; }
   void OnUnwatched(Client*) override {}

@@ -108,6 +108,7 @@ struct LimitsConfig {
   int64_t settle_value_bytes = 1 << 20;      // larger values are not compared again, counted
   int64_t script_bytes = 16 << 20;           // script bodies remembered; beyond: the least recently used go
   int64_t private_connections = 10'000;      // to each store, for WATCH, SUBSCRIBE, MONITOR …; beyond: an error
+  int64_t tracking_keys = 1'000'000;         // keys that caching clients have read; beyond: one must forget everything
   int64_t mismatches = 1000;                 // confirmed mismatches kept for inspection; the oldest goes
 };
 

@@ -221,6 +221,7 @@ void Loader::ReadLimits(Section section) {
   section.Bytes("settle_value", kBufferBytes, &limits->settle_value_bytes);
   section.Bytes("scripts", kBufferBytes, &limits->script_bytes);
   section.Count("private_connections", kSmallCounts, &limits->private_connections);
+  section.Count("tracking_keys", kCounts, &limits->tracking_keys);
   section.Count("mismatches", kSmallCounts, &limits->mismatches);
   Done(std::move(section));
 }

@@ -91,16 +91,35 @@ void Client::Handle(const CommandRow* row, RequestView request) {
   scratch_.clear();
   const bool watched = session_.watching();
   const bool fed = session_.subscriptions().any() || session_.subscriptions().monitor;
+  const bool tracked = session_.tracking().on;
   const bool exec_concerns_session = session_.in_transaction() && session_.exec_concerns_session();
   const Plan plan = MakePlan(row, request, &session_, &scratch_);
   pending.mute = session_.TakeMute();
   if (watched && !session_.watching()) owner_->OnUnwatched(this);
+  if (tracked && !session_.tracking().on) owner_->OnUntracked(this);
   if (fed && !session_.subscriptions().any() && !session_.subscriptions().monitor) owner_->OnUnsubscribed(this);
   if (plan.act == Plan::Act::kTransaction && exec_concerns_session) pending.finish = PendingReply::Finish::kExec;
   if (plan.act == Plan::Act::kRead && row->name == "info" && WantsOurSection(request)) {
     pending.finish = PendingReply::Finish::kInfo;
   }
+  blocks_ = plan.act == Plan::Act::kBlock;
+  reads_ = MayRead(plan);
   ActOn(plan, request, to);
+}
+
+// May its answer hold what a client would keep? What is run elsewhere (SUBSCRIBE, WAIT), and pops, doesn't.
+bool Client::MayRead(const Plan& plan) {
+  switch (plan.act) {
+    case Plan::Act::kRead:
+    case Plan::Act::kWrite:
+    case Plan::Act::kBoth:
+    case Plan::Act::kTransaction:
+      return true;
+    case Plan::Act::kBlock:
+      return (plan.row->flags & kFlagReadonly) != 0;
+    default:
+      return false;
+  }
 }
 
 void Client::ActOn(const Plan& plan, RequestView request, ReplyTo to) {
@@ -183,11 +202,13 @@ ConnectionFigures Client::Figures(int64_t now_ms) const {
 }
 
 void Client::FlushAnswered() {
-  while (!replies_.empty() && replies_.front().answered) {
+  if (replies_.begin() >= fence_) owner_->OnFencePassed(this);
+  while (!closing_ && !replies_.empty() && replies_.front().answered) {
     PendingReply& front = replies_.front();
     stream_->Write(front.bytes);
     if (front.bytes.capacity() > kKeptReplyBytes) std::string().swap(front.bytes);
     replies_.Pop();
+    if (replies_.begin() >= fence_) owner_->OnFencePassed(this);
   }
   if (replies_.empty()) alone_ = false;
   if (replies_.empty() && close_after_replies_) return CloseAfterReplies();

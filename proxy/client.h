@@ -39,6 +39,10 @@ class Client : private Stream::Listener {
     // The session no longer watches, or no longer receives what it subscribed to (RESET).
     virtual void OnUnwatched(Client* client) = 0;
     virtual void OnUnsubscribed(Client* client) = 0;
+    // It no longer tracks keys (RESET).
+    virtual void OnUntracked(Client*) {}
+    // Every request before the fence is answered.
+    virtual void OnFencePassed(Client*) {}
     // The lines that INFO has beyond the server's.
     virtual std::string InfoSection() const = 0;
     // It has requests waiting that it could not take: call Resume soon, outside of this call.
@@ -60,6 +64,15 @@ class Client : private Stream::Listener {
   void Answer(uint64_t sequence, std::string_view reply);
   // What a store sends unasked, in the client's protocol. A client that doesn't read it is disconnected.
   void Push(std::string_view frame);
+  // For what must not reach the client before the answers that are on their way now: requests are numbered, `oldest` is
+  // the one that is answered next, and OnFencePassed comes as soon as that is `fence` or later.
+  uint64_t oldest_request() const { return replies_.begin(); }
+  uint64_t next_request() const { return replies_.end(); }
+  static constexpr uint64_t kNoFence = UINT64_MAX;
+  void set_fence(uint64_t fence) { fence_ = fence; }
+  // Is an answer on its way that may hold what was read before now? And may it be long in coming?
+  bool reads_in_flight() const { return !replies_.empty() && !(alone_ && !reads_); }
+  bool blocked() const { return alone_ && blocks_; }
   // What has been answered in order still leaves; then the connection closes.
   void CloseAfterReplies();
   // One error, and the end.
@@ -102,6 +115,7 @@ class Client : private Stream::Listener {
   void Process(std::string_view fresh);
   void Handle(const CommandRow* row, RequestView request);
   bool MustFollowAnswers(const CommandRow* row) const;
+  static bool MayRead(const Plan& plan);
   static bool WantsOurSection(RequestView request);
   void ActOn(const Plan& plan, RequestView request, ReplyTo to);
   std::string Finished(PendingReply::Finish finish, std::string_view reply);
@@ -119,6 +133,8 @@ class Client : private Stream::Listener {
   size_t reply_bytes_ = kFirstReplyBytes;  // how large replies have been lately, the large ones remembered longer
   std::string scratch_;                    // a local answer
   uint64_t shifted_until_ = 0;             // answers up to here may come from the secondary
+  uint64_t fence_ = kNoFence;
+  bool reads_ = false, blocks_ = false;  // the latest request
   bool paused_ = false;
   bool alone_ = false;                // the request in flight is answered before the next is looked at
   bool close_after_replies_ = false;  // QUIT: everything asked before is answered first

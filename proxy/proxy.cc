@@ -79,6 +79,7 @@ absl::Status Proxy::Open() {
   errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
   room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
   flip_->set_feeds(feeds_.get());
+  tracking_ = std::make_unique<Tracking>(io_, &config_, lane_.get(), pool_.get(), &clients_);
   soon_ = io_->clock()->MakeTimer([this] { RunSoon(); });
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
@@ -121,6 +122,7 @@ void Proxy::OnRequest(Client* client, const Plan& plan, RequestView request, Rep
   Session& session = client->session();
   const Watches::Asker asker{to, session.db(), session.protocol(), session.login()};
   client->set_last_request_ms(now_ms_monotonic());
+  if (session.tracking().on) tracking_->OnRequest(client, plan, request, to.sequence);
   switch (plan.act) {
     case Plan::Act::kTransaction: {
       const bool watching = session.watching();
@@ -202,6 +204,7 @@ void Proxy::AnswerLocally(Client* client, const Plan& plan, RequestView request,
   AskPermission(client, *plan.row, request, to,
                 [this, to, row = plan.row, owned = Request(request)](Client* asker, const std::string& refusal) {
                   const bool watched = asker->session().watching();
+                  const bool tracked = asker->session().tracking().on;
                   std::string reply;
                   if (refusal.empty()) {
                     asker->session().Answer(*row, owned.view(), &reply);
@@ -209,6 +212,7 @@ void Proxy::AnswerLocally(Client* client, const Plan& plan, RequestView request,
                     AppendError(&reply, refusal);
                   }
                   if (watched && !asker->session().watching()) OnUnwatched(asker);
+                  if (tracked && !asker->session().tracking().on) OnUntracked(asker);
                   asker->Answer(to.sequence, reply);
                 });
 }
@@ -250,6 +254,7 @@ void Proxy::Serve(Client* client, const Plan& plan, RequestView request, ReplyTo
 }
 
 void Proxy::ServeAllowed(Client* client, const CommandRow& row, RequestView request, ReplyTo to) {
+  if (row.name == "client|tracking") return tracking_->Track(client, request, to);
   std::string reply;
   const bool stays = client_commands_->Answer(client, row, request, &reply);
   client->Answer(to.sequence, reply);
@@ -422,6 +427,7 @@ void Proxy::Forget(uint64_t client) {
   watches_->Unwatch(client);
   feeds_->End(client);
   errands_->End(client);
+  tracking_->End(client);
 }
 
 void Proxy::Hold(bool holding) {
@@ -533,6 +539,7 @@ void Proxy::Tick() {
   if (now_ms >= next_second_ms_) {
     next_second_ms_ = now_ms + 1000;
     lane_->Tick();
+    tracking_->Tick();
     if (++seconds_ % 10 == 0) lane_->RotateLatencies();
     for (auto& [id, client] : clients_) {
       if (!client->closing()) continue;
@@ -565,6 +572,7 @@ void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult
   flip_->Start(request, [this, done = std::move(done)](const FlipResult& result) {
     if (result.flipped) {
       watches_->BreakAll();
+      tracking_->PrimaryChanged();
       LoadScripts();
       UpdateFacts();
       LearnModules();

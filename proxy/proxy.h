@@ -28,6 +28,7 @@
 #include "proxy/settle.h"
 #include "proxy/state_file.h"
 #include "proxy/sweep.h"
+#include "proxy/tracking.h"
 #include "proxy/waiting_room.h"
 #include "proxy/watches.h"
 #include "routing/module_commands.h"
@@ -74,6 +75,7 @@ class Proxy : private Lane::Owner,
   const WaitingRoom& waiting_room() const { return *room_; }
   const Feeds& feeds() const { return *feeds_; }
   const Watches& watches() const { return *watches_; }
+  const Tracking& tracking() const { return *tracking_; }
   const PrivatePool& private_pool() const { return *pool_; }
   int64_t started_ms() const { return started_ms_; }
   int64_t now_ms() const { return io_->clock()->WallMs(); }
@@ -129,6 +131,8 @@ class Proxy : private Lane::Owner,
   void OnQueued(Client* client, const Plan& plan, RequestView request, ReplyTo to, const std::string& reply) override;
   void OnUnwatched(Client* client) override { watches_->Unwatch(client->id()); }
   void OnUnsubscribed(Client* client) override { feeds_->End(client->id()); }
+  void OnUntracked(Client* client) override { tracking_->End(client->id()); }
+  void OnFencePassed(Client* client) override { tracking_->OnFencePassed(client); }
   std::string InfoSection() const override;
   void OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) override;
   bool Holding() const override { return holding_ || starting_; }
@@ -162,6 +166,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<WaitingRoom> room_;
   ClientCommands::Clients clients_;
   std::unique_ptr<ClientCommands> client_commands_;
+  std::unique_ptr<Tracking> tracking_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
   uint64_t next_client_ = 1;

@@ -6,9 +6,6 @@ namespace crossfade {
 
 namespace {
 
-constexpr std::string_view kTracking =
-    "Crossfade does not carry client-side caching: reads come from two stores, and invalidations from one. Turn it off "
-    "in the client.";
 constexpr std::string_view kScriptDebug =
     "Crossfade's clients share its connections to the stores, which the script debugger would take over. Debug on a "
     "store directly.";
@@ -39,8 +36,9 @@ constexpr CommandRow kConnectionRows[] = {
     ServiceRow("client|unpause", 2, kFlagsAdmin, kNoKeys),
     ServiceRow("client|unblock", -3, kFlagsAdmin, kNoKeys),
 
-    RefusedRow("client|tracking", -3, kFlagsConnection, kNoKeys, kTracking),
-    RefusedRow("client|caching", 3, kFlagsConnection, kNoKeys, kTracking),
+    // Client-side caching. All of it but TRACKING itself says only what a session knows.
+    ServiceRow("client|tracking", -3, kFlagsConnection, kNoKeys),
+    LocalRow("client|caching", 3, kFlagsConnection, kNoKeys),
     LocalRow("client|getredir", 2, kFlagsConnection, kNoKeys),
     LocalRow("client|trackinginfo", 2, kFlagsConnection, kNoKeys),
 

@@ -194,6 +194,7 @@ bool RunsAlone(const CommandRow* row, RequestView request, const Session& sessio
 Plan MakePlan(const CommandRow* found, RequestView request, Session* session, std::string* reply) {
   Plan plan;
   plan.row = found;
+  session->NoteCommand(found);
   const std::string refusal = CheckRequest(plan.row, request, *session);
   if (!refusal.empty()) {
     Refuse(plan.row, refusal, session, reply);
@@ -233,8 +234,10 @@ Plan MakePlan(const CommandRow* found, RequestView request, Session* session, st
   }
   plan.act = ActOf(row, request);
   plan.comparable = !ReadsUnnamedKeys(row, request);
-  // Under WATCH the application decides by what it reads: that is what the primary has.
-  plan.primary_only = row.route == Route::kPrimaryRead || !plan.comparable || session->watching();
+  // Under WATCH the application decides by what it reads: that is what the primary has. And the primary's changes are
+  // what it is told of when it tracks.
+  plan.primary_only =
+      row.route == Route::kPrimaryRead || !plan.comparable || session->watching() || session->tracking().on;
   plan.keys = FindKeys(row, request);
   return plan;
 }

@@ -34,17 +34,20 @@ std::string Session::Describe(const ConnectionFigures& figures) const {
   if (subscriptions_.any()) flags += 'P';
   if (in_transaction_) flags += 'x';
   if (figures.blocked) flags += 'b';
+  if (tracking_.on) flags += 't';
+  if (tracking_.broken_redirect) flags += 'R';
+  if (tracking_.bcast) flags += 'B';
   if (no_evict_) flags += 'e';
   if (flags.empty()) flags = "N";
   return fmt::format(
       "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} "
-      "qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={} user={} redir=-1 "
+      "qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={} user={} redir={} "
       "resp={} lib-name={} lib-ver={}",
       id_, address_, figures.listen_address, name_, figures.age_s, figures.idle_s, flags, db_, subscriptions_.channels,
       subscriptions_.patterns, subscriptions_.shard_channels, in_transaction_ ? static_cast<int>(queued_.size()) : -1,
       figures.input_bytes, queued_bytes_, figures.output_bytes,
-      figures.input_bytes + figures.output_bytes + queued_bytes_, last_command_, user_, protocol_, library_name_,
-      library_version_);
+      figures.input_bytes + figures.output_bytes + queued_bytes_, last_command_, user_,
+      tracking_.on ? static_cast<int64_t>(tracking_.redirect) : -1, protocol_, library_name_, library_version_);
 }
 
 bool Session::Answer(const CommandRow& row, RequestView request, std::string* reply) {
@@ -250,17 +253,9 @@ void Session::Client(const CommandRow& row, RequestView request, std::string* re
     return AppendSimple(reply, "OK");
   }
   if (sub == "no-touch" || sub == "capa" || sub == "import-source") return AppendSimple(reply, "OK");
-  if (sub == "getredir") return AppendInteger(reply, -1);
-  if (sub == "trackinginfo") {
-    AppendMapHeader(reply, 3, protocol_);
-    AppendBulk(reply, "flags");
-    reply->append(protocol_ == 3 ? "~1\r\n" : "*1\r\n");
-    AppendBulk(reply, "off");
-    AppendBulk(reply, "redirect");
-    AppendInteger(reply, -1);
-    AppendBulk(reply, "prefixes");
-    return AppendArrayHeader(reply, 0);
-  }
+  if (sub == "getredir") return AppendInteger(reply, tracking_.on ? static_cast<int64_t>(tracking_.redirect) : -1);
+  if (sub == "trackinginfo") return AppendTrackingInfo(tracking_, caching_, protocol_, reply);
+  if (sub == "caching") return ClientCaching(request, reply);
   if (sub == "getname") {
     if (name_.empty()) return AppendNull(reply, protocol_);
     return AppendBulk(reply, name_);
@@ -300,6 +295,19 @@ void Session::ClientReply(RequestView request, std::string* reply) {
   }
 }
 
+void Session::NoteCommand(const CommandRow* row) {
+  if (!in_transaction_ && !after_client_command_) caching_ = false;
+  after_client_command_ = row != nullptr && row->name.starts_with("client|");
+}
+
+void Session::ClientCaching(RequestView request, std::string* reply) {
+  if (const std::string error = CheckCaching(request.arg(2), tracking_); !error.empty()) {
+    return AppendError(reply, error);
+  }
+  caching_ = true;
+  AppendSimple(reply, "OK");
+}
+
 bool Session::TakeMute() {
   if (mute_all_) return true;
   if (mute_next_ == 0) return false;
@@ -311,6 +319,8 @@ void Session::Reset(std::string* reply) {
   TakeTransaction();
   watching_ = false;
   subscriptions_ = {};
+  tracking_ = {};
+  caching_ = false;
   db_ = 0;
   protocol_ = 2;
   authenticated_ = !facts_->auth_required;
@@ -325,6 +335,8 @@ void Session::Reset(std::string* reply) {
 // What the session answers stands in the block as PING, and gets its answer when EXEC has run: CLIENT GETNAME must see
 // a CLIENT SETNAME before it, and only if the block was carried out.
 void Session::LocalInTransaction(const CommandRow& row, RequestView request) {
+  // Holds for what follows it in the block. What comes before it is then remembered too, which does no harm.
+  if (row.name == "client|caching" && tracking_.optin && EqualsIgnoreCase(request.arg(2), "YES")) caching_ = true;
   local_elements_.push_back({queued_.size(), {&row, Request(request), transaction_db_}});
   queued_.push_back({FindCommandByName("ping"), MakeRequest({"PING"}), transaction_db_});
 }

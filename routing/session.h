@@ -12,6 +12,7 @@
 #include "conf/config.h"
 #include "protocol/request.h"
 #include "routing/command_table.h"
+#include "routing/tracking_options.h"
 
 namespace crossfade {
 
@@ -84,6 +85,15 @@ class Session {
   void set_watching(bool watching) { watching_ = watching; }
   const Subscriptions& subscriptions() const { return subscriptions_; }
   void set_subscriptions(const Subscriptions& subscriptions) { subscriptions_ = subscriptions; }
+  // CLIENT TRACKING: which keys the client is told of when they change. CLIENT CACHING speaks of the next command, or
+  // of the next block (networking.c, resetClient): NoteCommand is told of each, before anything is decided about it.
+  const TrackingOptions& tracking() const { return tracking_; }
+  TrackingOptions* mutable_tracking() { return &tracking_; }
+  void NoteCommand(const CommandRow* row);
+  // Are keys that the command just planned reads to be remembered?
+  bool remembers_keys() const {
+    return tracking_.on && !tracking_.bcast && (!tracking_.optin || caching_) && (!tracking_.optout || !caching_);
+  }
   // RESP2 has no pushes: while anything is subscribed to, other commands are refused (server.c, processCommand).
   bool subscribed_only() const { return protocol_ == 2 && subscriptions_.any(); }
 
@@ -121,6 +131,7 @@ class Session {
   void Select(RequestView request, std::string* reply);
   void Client(const CommandRow& row, RequestView request, std::string* reply);
   void ClientReply(RequestView request, std::string* reply);
+  void ClientCaching(RequestView request, std::string* reply);
   void Discard(std::string* reply);
   void LocalInTransaction(const CommandRow& row, RequestView request);
   void Ping(RequestView request, std::string* reply);
@@ -147,6 +158,9 @@ class Session {
   bool no_evict_ = false;
   bool watching_ = false;
   Subscriptions subscriptions_;
+  TrackingOptions tracking_;
+  bool caching_ = false;               // CLIENT CACHING holds
+  bool after_client_command_ = false;  // … also for what follows, as after any CLIENT command
   bool mute_all_ = false;
   int mute_next_ = 0;  // CLIENT REPLY SKIP: itself, and the next command
   bool in_transaction_ = false;

@@ -56,6 +56,7 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.limits.settle_value_bytes, b.limits.settle_value_bytes);
   EXPECT_EQ(a.limits.script_bytes, b.limits.script_bytes);
   EXPECT_EQ(a.limits.private_connections, b.limits.private_connections);
+  EXPECT_EQ(a.limits.tracking_keys, b.limits.tracking_keys);
   EXPECT_EQ(a.limits.mismatches, b.limits.mismatches);
   EXPECT_EQ(a.timeouts.connect_ms, b.timeouts.connect_ms);
   EXPECT_EQ(a.timeouts.response_ms, b.timeouts.response_ms);
@@ -120,6 +121,7 @@ settle_keys = 23
 settle_value = "24KiB"
 scripts = 2500
 private_connections = 26
+tracking_keys = 27
 mismatches = 13
 [timeouts]
 connect = "14ms"
@@ -149,7 +151,7 @@ TEST(ConfigLoader, ReadsEveryKey) {
   expected.settle = {2.5, 21, 22};
   expected.repair = {false, 7};
   expected.backfill = {8};
-  expected.limits = {1'000'000'000, 9, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 13};
+  expected.limits = {1'000'000'000, 9, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 27, 13};
   expected.timeouts = {14, 15'000, 16, 17 * 60'000, 2 * 3'600'000, 18};
   expected.mismatches.keep_values = true;
   expected.admin = {{"0.0.0.0", 7001}, "/etc/token"};

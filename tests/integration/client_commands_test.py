@@ -228,23 +228,6 @@ class ClientListTest(EitherTest):
         connection.send(encode("GET", "n") + encode("CLIENT", "REPLY", "ON") + encode("GET", "n"))
         self.assertEqual([connection.reply(), connection.reply()], [b"OK", b"5"])
 
-    def test_tracking_works_or_is_refused(self) -> None:
-        connection = self.connection(3)
-        answer = connection.ask("CLIENT", "TRACKING", "ON")
-        if isinstance(answer, ErrorReply):
-            self.assertFalse(DIRECT, answer)
-            self.assertRegex(answer, "^ERR .{20}", "no reason is given")
-            self.assertEqual(connection.ask("PING"), b"PONG")
-            return
-        self.do(("SET", "k", "v"))
-        self.assertEqual(connection.ask("GET", "k"), b"v")
-        self.do(("SET", "k", "w"))
-        self.assertEqual(connection.reply(), [b"invalidate", [b"k"]])
-        self.assertEqual(connection.ask("CLIENT", "TRACKING", "OFF"), b"OK")
-        self.assertEqual(connection.ask("GET", "k"), b"w")
-        self.do(("SET", "k", "x"))
-        self.assert_silent(connection)
-
 
 class ServerTest(EitherTest):
     def test_what_the_server_tells(self) -> None:

@@ -46,15 +46,15 @@ ONLY = os.environ.get("CROSSFADE_CASES", "")
 REFUSED = frozenset("""
     bgrewriteaof bgsave save shutdown debug config|set config|rewrite config|resetstat
     module|load module|loadex module|unload pfdebug pfselftest
-    acl|setuser acl|deluser acl|load acl|save client|tracking client|caching
+    acl|setuser acl|deluser acl|load acl|save
     failover replicaof slaveof psync sync replconf
     migrate restore-asking script|debug
 """.split())
 
 # What it refuses only between MULTI and EXEC: "ERR 'name' is refused inside MULTI: REASON". A server queues these.
 REFUSED_INSIDE_MULTI = frozenset("""
-    auth hello monitor client|info client|kill client|list client|pause client|reply client|unblock client|unpause
-    subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe script|kill function|kill
+    auth hello monitor client|info client|kill client|list client|pause client|reply client|tracking client|unblock
+    client|unpause subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe script|kill function|kill
 """.split())
 
 # Commands of COMMAND that no case can drive, each with its reason. There is none.

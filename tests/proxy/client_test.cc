@@ -43,6 +43,10 @@ class ClientTest : public testing::Test, public Client::Owner {
     if (answer_at_once_) client_->Answer(to.sequence, kOk);
   }
   bool Holding() const override { return holding_; }
+  bool MustWait(Client*, const CommandRow*, RequestView) override { return must_wait_; }
+  void OnUnwatched(Client*) override { ++unwatched_; }
+  void OnUnsubscribed(Client*) override { ++unsubscribed_; }
+  std::string InfoSection() const override { return "# Crossfade\r\nepoch:1\r\n"; }
   void OnPaused(Client*) override { paused_ = true; }
   void OnGone(Client*) override { gone_ = true; }
 
@@ -53,6 +57,8 @@ class ClientTest : public testing::Test, public Client::Owner {
   std::vector<std::string> requests_;
   std::vector<ReplyTo> to_;
   bool answer_at_once_ = false, holding_ = false, paused_ = false, gone_ = false;
+  bool must_wait_ = false;
+  int unwatched_ = 0, unsubscribed_ = 0;
   std::unique_ptr<Client> client_;
 };
 

@@ -142,7 +142,8 @@ TEST_F(WatchesTest, CopiesAreAskedForBesideIt) {
                                        "SELECT 2", "PTTL d", "DUMP d"));
   peer.Deliver(kOk + kOk + kQueued + Array({Int(1)}) + kOk + Int(-2) + kNil + kOk + Int(-1) + Bulk("dumped"));
   EXPECT_EQ(Got(2), Array({Int(1)}));
-  EXPECT_THAT(w.new_store.Sent(), ElementsAre("SELECT 2", "MULTI", "DEL l", "RESTORE d 0 dumped REPLACE ABSTTL", "EXEC"));
+  EXPECT_THAT(w.new_store.Sent(),
+              ElementsAre("SELECT 2", "MULTI", "DEL l", "RESTORE d 0 dumped REPLACE ABSTTL", "EXEC"));
   w.new_store.Replies({kOk, kOk, kQueued, kQueued, Array({Int(0), kOk})});
   EXPECT_TRUE(peer.gone());
 }

@@ -251,6 +251,8 @@ void WaitingRoom::PutBack(const Waiter& waiter, std::string_view reply) {
 
 void WaitingRoom::Written(const Slot& slot) {
   const auto wrote = [this, &slot](const CommandRow& row, RequestView request, int db) {
+    // It has made a consumer at most (Redis 7.2). Waking whoever waits for the stream would make them try for ever.
+    if (row.name == "xreadgroup" && IsNullReply(slot.primary_reply)) return;
     const bool pushes = row.name == "lpush" || row.name == "rpush";
     const size_t elements = pushes && request.argc() > 2 ? request.argc() - 2 : 1;
     for (uint32_t key : FindKeys(row, request)) {

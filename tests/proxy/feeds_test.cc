@@ -85,7 +85,8 @@ TEST_F(FeedsTest, UnsubscribeOfNothing) {
   Say(1, 1, {"UNSUBSCRIBE"});
   EXPECT_EQ(answers_[1], "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n");
   Say(1, 2, {"PUNSUBSCRIBE", "a", "b"}, 3);
-  EXPECT_EQ(answers_[2], ">3\r\n$12\r\npunsubscribe\r\n$1\r\na\r\n:0\r\n>3\r\n$12\r\npunsubscribe\r\n$1\r\nb\r\n:0\r\n");
+  EXPECT_EQ(answers_[2],
+            ">3\r\n$12\r\npunsubscribe\r\n$1\r\na\r\n:0\r\n>3\r\n$12\r\npunsubscribe\r\n$1\r\nb\r\n:0\r\n");
   EXPECT_EQ(live(), 0u);
 }
 

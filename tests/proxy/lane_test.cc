@@ -268,7 +268,8 @@ TEST_F(LaneTest, I2WhatABlockCanNotTellIsCopied) {
   EXPECT_THAT(old_store().Sent(),
               ElementsAre("MULTI", "SORT l STORE d", "SET k v", "EXEC", "PTTL l", "DUMP l", "PTTL d", "DUMP d"));
   old_store().Replies({kOk, kQueued, kQueued, Array({Int(2), kOk}), Int(-2), kNil, Int(-1), Bulk("dumped")});
-  EXPECT_THAT(new_store().Sent(), ElementsAre("MULTI", "SET k v", "DEL l", "RESTORE d 0 dumped REPLACE ABSTTL", "EXEC"));
+  EXPECT_THAT(new_store().Sent(),
+              ElementsAre("MULTI", "SET k v", "DEL l", "RESTORE d 0 dumped REPLACE ABSTTL", "EXEC"));
   new_store().Replies({kOk, kQueued, kQueued, kQueued, Array({kOk, Int(0), kOk})});
   EXPECT_TRUE(w.dirty.clean());
   EXPECT_EQ(w.counters.writes_followed, 1u);

@@ -142,9 +142,9 @@ TEST_F(RewriteBlockTest, WhatThePrimaryRefusedIsLeftOut) {
 
 // The connection is left in the database in which the lane believes it to be.
 TEST_F(RewriteBlockTest, GoesToEachDatabaseAndBack) {
-  EXPECT_THAT(Block({"2: SET a 1", "2: SELECT 5", "5: SET b 1", "5: SELECT 2", "2: SET c 1"}, {kOk, kOk, kOk, kOk, kOk},
-                    2),
-              ElementsAre("MULTI", "SET a 1", "SELECT 5", "SET b 1", "SELECT 2", "SET c 1", "EXEC"));
+  EXPECT_THAT(
+      Block({"2: SET a 1", "2: SELECT 5", "5: SET b 1", "5: SELECT 2", "2: SET c 1"}, {kOk, kOk, kOk, kOk, kOk}, 2),
+      ElementsAre("MULTI", "SET a 1", "SELECT 5", "SET b 1", "SELECT 2", "SET c 1", "EXEC"));
   EXPECT_THAT(block_.element_of, ElementsAre(0, -1, 2, -1, 4));
   EXPECT_THAT(Block({"SELECT 1", "1: SET a 1"}, {kOk, kOk}),
               ElementsAre("MULTI", "SELECT 1", "SET a 1", "SELECT 0", "EXEC"));
@@ -162,7 +162,8 @@ TEST_F(RewriteBlockTest, CopiesComeLast) {
   const std::vector<std::string> sent =
       Block({"EVAL s 1 k", "SET a 1", "1: EVAL s 1 j"}, {"$1\r\nr\r\n", kOk, "$1\r\nr\r\n"}, 0,
             {":-1\r\n", "$3\r\nabc\r\n", ":-2\r\n", kNil});
-  EXPECT_THAT(sent, ElementsAre("MULTI", "SET a 1", "RESTORE k 0 abc REPLACE ABSTTL", "SELECT 1", "DEL j", "SELECT 0", "EXEC"));
+  EXPECT_THAT(
+      sent, ElementsAre("MULTI", "SET a 1", "RESTORE k 0 abc REPLACE ABSTTL", "SELECT 1", "DEL j", "SELECT 0", "EXEC"));
   EXPECT_THAT(block_.element_of, ElementsAre(1, -1, -1, -1, -1));
 }
 

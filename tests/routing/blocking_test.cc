@@ -118,7 +118,7 @@ TEST(BlockingForm, TimeoutsAsTheServerReadsThem) {
 TEST(BlockingForm, ErrorsThatTheAttemptWouldNotMake) {
   EXPECT_EQ(Tried("BLMOVE s d UP LEFT 0"), "-ERR syntax error");
   EXPECT_EQ(Tried("BLMOVE s d LEFT DOWN x"), "-ERR syntax error");  // before the timeout, as a server does
-  EXPECT_THAT(FormOf("BLMPOP 0 x k LEFT").keys, IsEmpty());          // the attempt's own error says it
+  EXPECT_THAT(FormOf("BLMPOP 0 x k LEFT").keys, IsEmpty());         // the attempt's own error says it
   EXPECT_EQ(FormOf("BLMPOP 0 x k LEFT").error, "");
 }
 
@@ -150,7 +150,8 @@ TEST(GiveBack, PutsWhatWasPoppedWhereItWas) {
   EXPECT_THAT(GivenBack("BRPOP left b 0", "*2\r\n$1\r\nb\r\n*1\r\n$1\r\n1\r\n"), ElementsAre("RPUSH b 1"));
   const std::string members = "*2\r\n$1\r\nz\r\n*2\r\n*2\r\n$1\r\nm\r\n$3\r\n1.5\r\n*2\r\n$1\r\nn\r\n$1\r\n2\r\n";
   EXPECT_THAT(GivenBack("BZMPOP 0 1 z MIN COUNT 2", members), ElementsAre("ZADD z 1.5 m 2 n"));
-  EXPECT_THAT(GivenBack("BZPOPMAX z 0", "*2\r\n$1\r\nz\r\n*1\r\n*2\r\n$1\r\nm\r\n,0.1\r\n"), ElementsAre("ZADD z 0.1 m"));
+  EXPECT_THAT(GivenBack("BZPOPMAX z 0", "*2\r\n$1\r\nz\r\n*1\r\n*2\r\n$1\r\nm\r\n,0.1\r\n"),
+              ElementsAre("ZADD z 0.1 m"));
 }
 
 TEST(GiveBack, NothingWhereNothingIsLost) {

@@ -105,11 +105,17 @@ TEST_F(ModuleCommandsTest, TheTableWins) {
 }
 
 TEST_F(ModuleCommandsTest, SubcommandsAndCase) {
-  modules_.Learn(Reply({{"My.Box", -2, {}, 0, 0, 0,
+  modules_.Learn(Reply({{"My.Box",
+                         -2,
+                         {},
+                         0,
+                         0,
+                         0,
                          {{"my.box|Get", 3, {"readonly"}, 2, 2, 1}, {"my.box|put", 4, {"write"}, 2, 2, 1}}}}));
   EXPECT_EQ(Find("MY.BOX gEt k")->name, "my.box|get");
   EXPECT_EQ(Find("my.box PUT k v")->route, Route::kWrite);
-  EXPECT_THAT(FindKeys(*Find("my.box put k v"), request_.view()), ElementsAre(2));
+  const CommandRow* put = Find("my.box put k v");
+  EXPECT_THAT(FindKeys(*put, request_.view()), ElementsAre(2));
   EXPECT_EQ(Find("my.box other")->name, "my.box");
   EXPECT_EQ(Find("my.box")->route, Route::kRefused);
   EXPECT_EQ(Find("my.bo"), nullptr);
@@ -135,9 +141,9 @@ TEST_F(ModuleCommandsTest, OlderServersEndSooner) {
 }
 
 TEST_F(ModuleCommandsTest, RepliesThatMakeNoSense) {
-  for (const char* reply : {"-ERR unknown command\r\n", "*0\r\n", "*1\r\n*-1\r\n", "*1\r\n$-1\r\n", "+OK\r\n",
-                            "*1\r\n*5\r\n$1\r\na\r\n:1\r\n*0\r\n:1\r\n:1\r\n",
-                            "*1\r\n*6\r\n$0\r\n\r\n:1\r\n*0\r\n:1\r\n:1\r\n:1\r\n"}) {
+  for (const char* reply :
+       {"-ERR unknown command\r\n", "*0\r\n", "*1\r\n*-1\r\n", "*1\r\n$-1\r\n", "+OK\r\n",
+        "*1\r\n*5\r\n$1\r\na\r\n:1\r\n*0\r\n:1\r\n:1\r\n", "*1\r\n*6\r\n$0\r\n\r\n:1\r\n*0\r\n:1\r\n:1\r\n:1\r\n"}) {
     modules_.Learn(reply);
   }
   EXPECT_EQ(modules_.size(), 0u);
@@ -155,9 +161,11 @@ TEST_F(ModuleCommandsTest, IsBounded) {
 
 // No keys of theirs leave the request, whatever places the server claims.
 TEST_F(ModuleCommandsTest, PlacesOutsideOfTheRequest) {
-  modules_.Learn(Reply({{"a", -1, {"write"}, 5, 1, 1}, {"b", -1, {"write"}, 1, 900, 0}, {"c", -1, {"write"}, 1, -9, -3}}));
+  modules_.Learn(
+      Reply({{"a", -1, {"write"}, 5, 1, 1}, {"b", -1, {"write"}, 1, 900, 0}, {"c", -1, {"write"}, 1, -9, -3}}));
   for (const char* text : {"a", "a x", "b", "b x y", "c x y", "c"}) {
-    for (uint32_t key : FindKeys(*Find(text), request_.view())) EXPECT_LT(key, request_.view().argc()) << text;
+    const CommandRow* row = Find(text);
+    for (uint32_t key : FindKeys(*row, request_.view())) EXPECT_LT(key, request_.view().argc()) << text;
   }
 }
 

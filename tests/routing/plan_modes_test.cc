@@ -45,8 +45,8 @@ TEST_F(PlanModesTest, WhatLeavesTheLane) {
   EXPECT_EQ(Decide("WATCH k").act, Act::kWatch);
   EXPECT_EQ(Decide("MONITOR").act, Act::kMonitor);
   EXPECT_EQ(Decide("WAIT 0 0").act, Act::kErrand);
-  for (const char* command : {"SUBSCRIBE c", "PSUBSCRIBE c*", "SSUBSCRIBE c", "UNSUBSCRIBE", "PUNSUBSCRIBE",
-                              "SUNSUBSCRIBE c"}) {
+  for (const char* command :
+       {"SUBSCRIBE c", "PSUBSCRIBE c*", "SSUBSCRIBE c", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE c"}) {
     EXPECT_EQ(Decide(command).act, Act::kSubscribe) << command;
     EXPECT_TRUE(Alone(command)) << command;
   }
@@ -115,9 +115,10 @@ TEST_F(PlanModesTest, WhatEndsAWatch) {
 
 TEST_F(PlanModesTest, SubscribedInResp2) {
   session_.set_subscriptions({.channels = 1});
-  EXPECT_EQ(Answered("GET k"),
-            "-ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
-            "context\r\n");
+  EXPECT_EQ(
+      Answered("GET k"),
+      "-ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+      "context\r\n");
   EXPECT_THAT(Answered("MULTI"), StartsWith("-ERR Can't execute 'multi'"));
   EXPECT_EQ(Answered("PING"), "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
   EXPECT_EQ(Answered("PING hi"), "*2\r\n$4\r\npong\r\n$2\r\nhi\r\n");
@@ -141,8 +142,8 @@ TEST_F(PlanModesTest, AMonitorMayDoAnything) {
 
 // Each is refused when it is queued, so EXEC can't be carried out.
 TEST_F(PlanModesTest, WhatDoesNotFitATransaction) {
-  for (const char* command : {"SUBSCRIBE c", "MONITOR", "CLIENT LIST", "CLIENT KILL ID 1", "HELLO 3", "AUTH x",
-                              "CLIENT REPLY OFF"}) {
+  for (const char* command :
+       {"SUBSCRIBE c", "MONITOR", "CLIENT LIST", "CLIENT KILL ID 1", "HELLO 3", "AUTH x", "CLIENT REPLY OFF"}) {
     Answered("MULTI");
     EXPECT_THAT(Answered(command), HasSubstr("is refused inside MULTI")) << command;
     EXPECT_EQ(Answered("EXEC"), "-EXECABORT Transaction discarded because of previous errors.\r\n") << command;
@@ -150,8 +151,8 @@ TEST_F(PlanModesTest, WhatDoesNotFitATransaction) {
 }
 
 TEST_F(PlanModesTest, WhatFitsATransaction) {
-  for (const char* command : {"SELECT 1", "SWAPDB 0 1", "EVAL s 0", "BLPOP k 0", "XREAD BLOCK 0 STREAMS k $", "WAIT 0 0",
-                              "CLIENT SETNAME x", "CLIENT ID", "UNWATCH", "PUBLISH c m", "CLUSTER INFO"}) {
+  for (const char* command : {"SELECT 1", "SWAPDB 0 1", "EVAL s 0", "BLPOP k 0", "XREAD BLOCK 0 STREAMS k $",
+                              "WAIT 0 0", "CLIENT SETNAME x", "CLIENT ID", "UNWATCH", "PUBLISH c m", "CLUSTER INFO"}) {
     Answered("MULTI");
     EXPECT_EQ(Answered(command), "+QUEUED\r\n") << command;
     EXPECT_EQ(Decide("EXEC").act, Act::kTransaction) << command;

@@ -93,7 +93,8 @@ TEST_F(PlanTest, WithoutAuthOnlyTheHandshake) {
   facts.credentials = {{"", "secret"}};
   facts.auth_required = true;
   Session session(1, "a", &facts);
-  for (const char* command : {"GET k", "SET k v", "PING", "SELECT 0", "BLPOP k 0", "WATCH k", "SUBSCRIBE c", "EVAL x 0"}) {
+  for (const char* command :
+       {"GET k", "SET k v", "PING", "SELECT 0", "BLPOP k 0", "WATCH k", "SUBSCRIBE c", "EVAL x 0"}) {
     Decide(&session, SplitWords(command));
     EXPECT_EQ(reply_, "-NOAUTH Authentication required.\r\n") << command;
   }

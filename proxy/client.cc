@@ -236,7 +236,7 @@ void Client::Refuse(std::string_view error) {
 void Client::Pause(size_t unread_bytes) {
   paused_ = true;
   // A client that blocks is still read from, within limits: whether it has gone shows in no other way.
-  if (!alone_ || unread_bytes > kReadAheadBytes) stream_->SetReading(false);
+  stream_->SetReading(alone_ && unread_bytes <= kReadAheadBytes);
   // Held by a flip: nobody else knows that we wait. Otherwise an answer or OnDrained finds us.
   if (owner_->Holding()) owner_->OnPaused(this);
 }

@@ -37,6 +37,11 @@ void Watches::Watch(const Asker& asker, std::string_view request) {
   entry.connection->Switch(asker.db, asker.protocol);
   entry.connection->Call(
       request, 1, config_->timeouts.response_ms, [this, asker](const PrivateConnection::Replies& replies) {
+        const auto found = entries_.find(asker.to.client);
+        if (!replies.ok() && found != entries_.end() && found->second.broken) {
+          owner_->OnWatching(asker.to.client);  // BreakAll: no error, EXEC will say nil
+          return owner_->OnAnswer(asker.to, "+OK\r\n");
+        }
         if (!replies.ok()) {
           entries_.erase(asker.to.client);
           return owner_->OnAnswer(asker.to, ErrorText("ERR crossfade: the primary can't be reached: " +
@@ -121,11 +126,15 @@ void Watches::End(uint64_t id, const PrivateConnection::Replies& replies) {
 }
 
 void Watches::BreakAll() {
+  std::vector<std::unique_ptr<PrivateConnection>> broken;
   for (auto& [client, entry] : entries_) {
     entry.broken = true;
-    if (entry.connection != nullptr) entry.connection->set_on_broken(nullptr);
-    entry.connection.reset();
+    if (entry.connection == nullptr) continue;
+    entry.connection->set_on_broken(nullptr);
+    broken.push_back(std::move(entry.connection));
   }
+  // Whose WATCH is on its way is answered by this.
+  for (const auto& connection : broken) connection->Cut(absl::AbortedError("the primary has changed"));
   pool_->DropIdle();
 }
 

@@ -87,6 +87,10 @@ void RewriteBlock(const std::vector<QueuedCommand>& commands, int db, const Bloc
   for (size_t i = 0; i < commands.size(); ++i) {
     const QueuedCommand& command = commands[i];
     const bool followed = command.row->route == Route::kWrite || command.row->route == Route::kBoth;
+    // A swap moves what a covered command wrote to where nobody copies it.
+    if (command.row->name == "swapdb" && !copies.keys.empty() && !IsErrorReply(result.elements[i])) {
+      follow->unknown = true;
+    }
     if (!followed || copies.covered[i] || IsErrorReply(result.elements[i])) continue;
     Follow one;
     if (command.row->route == Route::kBoth) {

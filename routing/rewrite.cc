@@ -57,6 +57,9 @@ class Rewriter {
   void Restore();
   void IncrByFloat();
   void CopyKeys();
+  void SetIfItDid();
+  void DeleteIfItDid();
+  void Script();
   void Migrate();
   void Bitfield();
 
@@ -91,7 +94,6 @@ void Rewriter::NoteInherit(std::string_view from, std::string_view to, int to_db
 }
 
 void Rewriter::Run() {
-  const int64_t integer = IntegerReply(reply_).value_or(0);
   switch (row_.effect) {
     case Effect::kNone:
       return;
@@ -106,22 +108,17 @@ void Rewriter::Run() {
     case Effect::kSetEx:
       return SetEx();
     case Effect::kSetNx:
-      if (integer == 1) Emit({"SET", key(), arg(2)}, Kind::kOk);
-      return;
     case Effect::kGetSet:
-      return Emit({"SET", key(), arg(2)}, Kind::kOk);
+      return SetIfItDid();
     case Effect::kGetDel:
-      if (!IsNullReply(reply_)) Emit({"DEL", key()}, Kind::kInteger, 1);
-      return;
+    case Effect::kDeleteIf:
+      return DeleteIfItDid();
     case Effect::kGetEx:
       return GetEx();
     case Effect::kMsetNx:
       return MsetNx();
     case Effect::kMsetEx:
       return MsetEx();
-    case Effect::kDeleteIf:
-      if (integer == 1) Emit({"DEL", key()}, Kind::kInteger, 1);
-      return;
     case Effect::kIncrByFloat:
       return IncrByFloat();
     case Effect::kBitfield:
@@ -166,15 +163,28 @@ void Rewriter::Run() {
     case Effect::kCopyKeys:
       return CopyKeys();
     case Effect::kScript:
-      // With companions ScriptBook has decided that its keys are copied.
-      if (!accepted_.load_script.empty()) Emit({"SCRIPT", "LOAD", accepted_.load_script}, Kind::kNoError);
-      if (!accepted_.companions.empty()) return CopyKeys();
-      Verbatim();
-      if (accepted_.reply_varies) follow_->expectations.back().kind = Kind::kNoError;
-      return;
+      return Script();
     case Effect::kMigrate:
       return Migrate();
   }
+}
+
+void Rewriter::SetIfItDid() {
+  const bool did = row_.effect == Effect::kGetSet || IntegerReply(reply_).value_or(0) == 1;
+  if (did) Emit({"SET", key(), arg(2)}, Kind::kOk);
+}
+
+void Rewriter::DeleteIfItDid() {
+  const bool did = row_.effect == Effect::kGetDel ? !IsNullReply(reply_) : IntegerReply(reply_).value_or(0) == 1;
+  if (did) Emit({"DEL", key()}, Kind::kInteger, 1);
+}
+
+// With companions ScriptBook has decided that its keys are copied.
+void Rewriter::Script() {
+  if (!accepted_.load_script.empty()) Emit({"SCRIPT", "LOAD", accepted_.load_script}, Kind::kNoError);
+  if (!accepted_.companions.empty()) return CopyKeys();
+  Verbatim();
+  if (accepted_.reply_varies) follow_->expectations.back().kind = Kind::kNoError;
 }
 
 // The keys have left for another server; NOKEY is an answer too, of keys that weren't there.

@@ -43,6 +43,10 @@ class ClientTest : public testing::Test, public Client::Owner {
     if (answer_at_once_) client_->Answer(to.sequence, kOk);
   }
   bool Holding() const override { return holding_; }
+  bool MustWait(Client*, const CommandRow*, RequestView) override { return must_wait_; }
+  void OnUnwatched(Client*) override { ++unwatched_; }
+  void OnUnsubscribed(Client*) override { ++unsubscribed_; }
+  std::string InfoSection() const override { return "# Crossfade\r\nepoch:1\r\n"; }
   void OnPaused(Client*) override { paused_ = true; }
   void OnGone(Client*) override { gone_ = true; }
 
@@ -53,6 +57,8 @@ class ClientTest : public testing::Test, public Client::Owner {
   std::vector<std::string> requests_;
   std::vector<ReplyTo> to_;
   bool answer_at_once_ = false, holding_ = false, paused_ = false, gone_ = false;
+  bool must_wait_ = false;
+  int unwatched_ = 0, unsubscribed_ = 0;
   std::unique_ptr<Client> client_;
 };
 
@@ -255,6 +261,105 @@ TEST_F(ClientTest, GoneWhileItsAnswersAreOnTheirWay) {
   EXPECT_TRUE(gone_);
   client_->Answer(to_[0].sequence, kOk);
   EXPECT_EQ(peer_->TakeWritten(), "");
+}
+
+// --- What runs alone, waits, or is kept back -------------------------------------------------------------------------
+
+TEST_F(ClientTest, WhatLeavesTheLaneRunsAlone) {
+  Accept();
+  Get("a");
+  peer_->Deliver(Command({"BLPOP", "k", "0"}) + Command({"GET", "b"}));
+  EXPECT_THAT(requests_, ElementsAre("GET a"));
+  client_->Answer(to_[0].sequence, kNil);
+  ResumeIfPaused();
+  EXPECT_THAT(requests_, ElementsAre("GET a", "BLPOP k 0"));
+  EXPECT_TRUE(peer_->reading);  // whether it has gone shows in no other way
+  client_->Answer(to_[1].sequence, "*-1\r\n");
+  ResumeIfPaused();
+  EXPECT_THAT(requests_, ElementsAre("GET a", "BLPOP k 0", "GET b"));
+  client_->Answer(to_[2].sequence, kNil);
+  EXPECT_EQ(peer_->TakeWritten(), kNil + "*-1\r\n" + kNil);
+}
+
+TEST_F(ClientTest, WhatItSendsAheadWhileItBlocksIsBounded) {
+  Accept();
+  peer_->Deliver(Command({"BLPOP", "k", "0"}));
+  for (int i = 0; i < 40; ++i) peer_->Deliver(Command({"SET", "k", std::string(64 << 10, 'x')}));
+  EXPECT_FALSE(peer_->reading);
+  EXPECT_EQ(requests_.size(), 1u);
+}
+
+TEST_F(ClientTest, WhatMustWaitIsLookedAtAgain) {
+  Accept();
+  must_wait_ = true;
+  Get("a");
+  EXPECT_THAT(requests_, IsEmpty());
+  must_wait_ = false;
+  client_->Resume();
+  EXPECT_THAT(requests_, ElementsAre("GET a"));
+}
+
+TEST_F(ClientTest, MutedReplies) {
+  Accept();
+  peer_->Deliver(Command({"CLIENT", "REPLY", "SKIP"}) + Command({"GET", "a"}) + Command({"GET", "b"}));
+  client_->Answer(to_[1].sequence, Bulk("b"));
+  client_->Answer(to_[0].sequence, Bulk("a"));
+  EXPECT_EQ(peer_->TakeWritten(), Bulk("b"));
+  peer_->Deliver(Command({"CLIENT", "REPLY", "OFF"}) + Command({"PING"}) + Command({"CLIENT", "REPLY", "ON"}));
+  EXPECT_EQ(peer_->TakeWritten(), kOk);
+}
+
+TEST_F(ClientTest, PushesComeBetweenReplies) {
+  Accept();
+  Get("a");
+  client_->Push("+pushed\r\n");
+  client_->Answer(to_[0].sequence, kNil);
+  EXPECT_EQ(peer_->TakeWritten(), "+pushed\r\n" + kNil);
+}
+
+TEST_F(ClientTest, PushesThatNobodyReads) {
+  Accept();
+  peer_->stalled = true;
+  const std::string frame = Bulk(std::string(1 << 20, 'x'));
+  for (int i = 0; i < 40 && !client_->closing(); ++i) client_->Push(frame);
+  EXPECT_TRUE(client_->closing());
+}
+
+TEST_F(ClientTest, InfoHasASectionOfOurs) {
+  Accept();
+  peer_->Deliver(Command({"INFO"}) + Command({"INFO", "server"}) + Command({"INFO", "crossfade"}));
+  client_->Answer(to_[0].sequence, Bulk("# Server\r\nx:1\r\n"));
+  client_->Answer(to_[1].sequence, Bulk("# Server\r\nx:1\r\n"));
+  client_->Answer(to_[2].sequence, Bulk(""));
+  const std::string ours = "# Crossfade\r\nepoch:1\r\n";
+  EXPECT_EQ(peer_->TakeWritten(), Bulk("# Server\r\nx:1\r\n\r\n" + ours) + Bulk("# Server\r\nx:1\r\n") + Bulk(ours));
+}
+
+TEST_F(ClientTest, ResetEndsWhatIsOutsideOfTheLane) {
+  Accept();
+  client_->session().set_watching(true);
+  client_->session().set_subscriptions({.channels = 1});
+  peer_->Deliver(Command({"RESET"}));
+  EXPECT_EQ(unwatched_, 1);
+  EXPECT_EQ(unsubscribed_, 1);
+  peer_->Deliver(Command({"RESET"}));
+  EXPECT_EQ(unwatched_, 1);
+}
+
+TEST_F(ClientTest, ExecsReplyGoesThroughTheSession) {
+  Accept();
+  for (const auto& args : {Command({"MULTI"}), Command({"SELECT", "4"}), Command({"CLIENT", "GETNAME"})}) {
+    peer_->Deliver(args);
+  }
+  peer_->TakeWritten();
+  peer_->Deliver(Command({"EXEC"}) + Command({"GET", "a"}));
+  ASSERT_THAT(requests_, ElementsAre("EXEC"));  // its database is known only then
+  client_->session().TakeTransaction();
+  client_->Answer(to_[0].sequence, Array({kOk, "+PONG\r\n"}));
+  EXPECT_EQ(peer_->TakeWritten(), Array({kOk, kNil}));
+  EXPECT_EQ(client_->session().db(), 4);
+  ResumeIfPaused();
+  EXPECT_THAT(requests_, ElementsAre("EXEC", "GET a"));
 }
 
 }  // namespace

@@ -88,7 +88,9 @@ TEST_F(AckBothTest, AnEffectThatCanNotBeToldIsNotConfirmed) {
   w.Send(1, {"MULTI"});
   w.Send(1, {"SORT", "l", "STORE", "d"});
   const ReplyTo to = w.Send(1, {"EXEC"});
-  old_store().Replies({kOk, kQueued, Array({Int(2)})});
+  EXPECT_THAT(old_store().Sent(),
+              ElementsAre("MULTI", "SORT l STORE d", "EXEC", "PTTL l", "DUMP l", "PTTL d", "DUMP d"));
+  old_store().Replies({kOk, kQueued, Array({Int(2)}), Int(-1), Bulk("l"), Int(-1), "-ERR no DUMP here\r\n"});
   EXPECT_THAT(w.Got(to), HasSubstr("applied on the primary"));
   EXPECT_TRUE(w.IsDirty("d"));
   EXPECT_EQ(w.counters.acks_failed, 1u);

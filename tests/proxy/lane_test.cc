@@ -265,7 +265,22 @@ TEST_F(LaneTest, I2WhatABlockCanNotTellIsCopied) {
   w.Send(1, {"SORT", "l", "STORE", "d"});
   w.Send(1, {"SET", "k", "v"});
   w.Send(1, {"EXEC"});
-  old_store().Replies({kOk, kQueued, kQueued, Array({Int(2), kOk})});
+  EXPECT_THAT(old_store().Sent(),
+              ElementsAre("MULTI", "SORT l STORE d", "SET k v", "EXEC", "PTTL l", "DUMP l", "PTTL d", "DUMP d"));
+  old_store().Replies({kOk, kQueued, kQueued, Array({Int(2), kOk}), Int(-2), kNil, Int(-1), Bulk("dumped")});
+  EXPECT_THAT(new_store().Sent(),
+              ElementsAre("MULTI", "SET k v", "DEL l", "RESTORE d 0 dumped REPLACE ABSTTL", "EXEC"));
+  new_store().Replies({kOk, kQueued, kQueued, kQueued, Array({kOk, Int(0), kOk})});
+  EXPECT_TRUE(w.dirty.clean());
+  EXPECT_EQ(w.counters.writes_followed, 1u);
+}
+
+TEST_F(LaneTest, I2ABlockWhoseCopiesMakeNoSenseMakesItsKeysDirty) {
+  w.Send(1, {"MULTI"});
+  w.Send(1, {"SORT", "l", "STORE", "d"});
+  w.Send(1, {"SET", "k", "v"});
+  w.Send(1, {"EXEC"});
+  old_store().Replies({kOk, kQueued, kQueued, Array({Int(2), kOk}), Int(-1), Bulk("l"), Int(-1), "-ERR no DUMP\r\n"});
   EXPECT_THAT(new_store().Sent(), IsEmpty());
   EXPECT_TRUE(w.IsDirty("d") && w.IsDirty("k"));
   EXPECT_EQ(w.counters.writes_followed, 0u);  // not yet, and not by this slot

@@ -113,9 +113,13 @@ class LaneWorld : public Lane::Owner {
   std::function<void(const Slot&)> on_difference;
   std::function<void()> on_drained;
   std::function<void(Side)> on_link_up;
+  std::function<void(const Slot&)> on_written;
+  std::function<bool(ReplyTo, std::string_view)> on_answer;  // true: it is nobody else's
+  std::vector<std::pair<Side, LoginId>> logins_refused;
 
  private:
   void OnAnswer(ReplyTo to, std::string_view reply) override {
+    if (on_answer && on_answer(to, reply)) return;
     if (answers.emplace(to.sequence, reply).second) order.push_back(to.sequence);
   }
   void OnClientBroken(uint64_t client) override { broken.push_back(client); }
@@ -130,8 +134,10 @@ class LaneWorld : public Lane::Owner {
   }
   void OnLinkDown(Side side, const absl::Status&) override { changes.emplace_back(side, false); }
   void OnDirty() override { repair->Wake(); }
-  void OnWritten(const Slot&) override {}
-  void OnLoginRefused(Side, LoginId) override {}
+  void OnWritten(const Slot& slot) override {
+    if (on_written) on_written(slot);
+  }
+  void OnLoginRefused(Side side, LoginId login) override { logins_refused.emplace_back(side, login); }
   void OnDrained() override {
     ++drained;
     if (on_drained) on_drained();

@@ -41,7 +41,13 @@ TEST(SlotPoolTest, AFreedSlotRemembersNothing) {
   slot->follow.expectations.emplace_back();
   slot->transaction.emplace_back();
   slot->element_replies = {"x"};
-  slot->element_of = {0};
+  slot->block.element_of = {0};
+  slot->copies.keys.push_back({0, "k"});
+  slot->copies.covered = {true};
+  slot->script.copy = true;
+  slot->login = 3;
+  slot->unfollowed = true;
+  slot->answered_us = 7;
   slot->copy_key = {1, "k"};
   slot->answers.status = absl::AbortedError("x");
   slot->question_done = [](const Answers&) {};
@@ -53,8 +59,12 @@ TEST(SlotPoolTest, AFreedSlotRemembersNothing) {
   EXPECT_FALSE(slot->diverged || slot->refused || slot->no_follow || slot->follow.unknown);
   EXPECT_EQ(slot->missed, DirtyCause::kSecondaryAway);
   EXPECT_EQ(slot->db, 0);
+  EXPECT_EQ(slot->login, 0u);
+  EXPECT_EQ(slot->answered_us, 0);
+  EXPECT_FALSE(slot->unfollowed || slot->script.copy);
+  EXPECT_TRUE(slot->copies.keys.empty() && slot->copies.covered.empty());
   EXPECT_TRUE(slot->keys.empty() && slot->companions.empty() && slot->follow.empty() && slot->follow.bytes.empty());
-  EXPECT_TRUE(slot->transaction.empty() && slot->element_replies.empty() && slot->element_of.empty());
+  EXPECT_TRUE(slot->transaction.empty() && slot->element_replies.empty() && slot->block.element_of.empty());
   EXPECT_TRUE(slot->primary_reply.empty() && slot->secondary_reply.empty() && slot->copy_key.name.empty());
   EXPECT_LT(slot->primary_reply.capacity() + slot->request.capacity_bytes(), 5000u);  // large buffers are given back
   EXPECT_TRUE(slot->answers.status.ok());

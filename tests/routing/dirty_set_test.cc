@@ -175,5 +175,42 @@ TEST(DirtySet, EveryCauseHasAName) {
   for (int cause = 0; cause < kDirtyCauses; ++cause) EXPECT_STRNE(Name(static_cast<DirtyCause>(cause)), "");
 }
 
+TEST(DirtySet, ASwapKeepsBothDatabases) {
+  DirtySet set(10);
+  set.Mark(0, "a", kCause, 1);
+  set.Mark(1, "b", kCause, 2);
+  set.Mark(2, "c", kCause, 3);
+  set.SpreadOverDatabases(0, 1, 10);
+  for (int db : {0, 1}) {
+    EXPECT_TRUE(set.Contains(db, "a")) << db;
+    EXPECT_TRUE(set.Contains(db, "b")) << db;
+    EXPECT_FALSE(set.Contains(db, "c")) << db;
+  }
+  EXPECT_EQ(set.size(), 5u);
+  // What moved is clean only by a copy behind the swap.
+  EXPECT_FALSE(set.CopyDone({1, "a"}, 9));
+  EXPECT_TRUE(set.Contains(1, "a"));
+  EXPECT_TRUE(set.CopyDone({1, "a"}, 11));
+  EXPECT_FALSE(set.Contains(1, "a"));
+}
+
+TEST(DirtySet, ASwapOfEverythingOrNothing) {
+  DirtySet set(10);
+  set.SpreadOverDatabases(0, 1, 1);
+  EXPECT_TRUE(set.clean());
+  set.MarkEverything(2);
+  set.SpreadOverDatabases(0, 1, 3);
+  EXPECT_TRUE(set.everything());
+  EXPECT_EQ(set.size(), 0u);
+}
+
+TEST(DirtySet, ASwapMayOverflow) {
+  DirtySet set(3);
+  for (const char* key : {"a", "b", "c"}) set.Mark(0, key, kCause, 1);
+  set.SpreadOverDatabases(0, 4, 2);
+  EXPECT_TRUE(set.everything());
+  EXPECT_TRUE(set.Contains(4, "a"));
+}
+
 }  // namespace
 }  // namespace crossfade

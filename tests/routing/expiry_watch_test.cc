@@ -75,5 +75,41 @@ TEST(ExpiryWatch, ForgetsAtTheLimit) {
   }
 }
 
+TEST(ExpiryWatch, SwappedDatabases) {
+  ExpiryWatch watch(10);
+  watch.Set(0, "a", {100, 200}, 0);
+  watch.Set(3, "b", {100, 200}, 0);
+  watch.Set(1, "c", {100, 200}, 0);
+  for (int turn = 0; turn < 2; ++turn) {
+    watch.SwapDatabases(0, 3);
+    EXPECT_EQ(watch.Uncertain(3, "a", 150, 150), turn == 0);
+    EXPECT_EQ(watch.Uncertain(0, "a", 150, 150), turn == 1);
+    EXPECT_EQ(watch.Uncertain(0, "b", 150, 150), turn == 0);
+    EXPECT_TRUE(watch.Uncertain(1, "c", 150, 150));
+  }
+  // A chain of swaps, and what is set after one.
+  watch.SwapDatabases(3, 0);
+  watch.SwapDatabases(3, 9);
+  EXPECT_TRUE(watch.Uncertain(9, "a", 150, 150));
+  EXPECT_TRUE(watch.Uncertain(0, "b", 150, 150));
+  watch.Set(9, "d", {300, 400}, 0);
+  watch.SwapDatabases(9, 1);
+  EXPECT_TRUE(watch.Uncertain(1, "d", 350, 350));
+  EXPECT_TRUE(watch.Uncertain(9, "c", 150, 150));
+  watch.SwapDatabases(1, 1);
+  EXPECT_TRUE(watch.Uncertain(1, "d", 350, 350));
+  EXPECT_EQ(watch.size(), 4u);
+}
+
+TEST(ExpiryWatch, InheritedAcrossSwaps) {
+  ExpiryWatch watch(10);
+  watch.Set(2, "a", {100, 200}, 0);
+  watch.SwapDatabases(2, 5);
+  watch.Inherit(5, "a", 2, "b", 0);
+  EXPECT_TRUE(watch.Uncertain(2, "b", 150, 150));
+  watch.Inherit(2, "a", 2, "c", 0);  // it isn't there any more
+  EXPECT_FALSE(watch.Uncertain(2, "c", 150, 150));
+}
+
 }  // namespace
 }  // namespace crossfade

@@ -1,5 +1,6 @@
 // The whole proxy, wired together: the lane and what watches over it, the clients, the admin port. Owns all of them.
-// What it decides by itself is only who is let in, and when a sweep is due.
+// What it decides by itself is only who is let in, and when a sweep is due. The code is in two files: proxy.cc (the
+// parts, the lane's news, time), proxy_requests.cc (what becomes of a client's request).
 #pragma once
 
 #include <cstdint>

@@ -45,8 +45,9 @@ uint32_t FlagsOf(const Reply& names) {
 void ModuleCommands::Learn(std::string_view command_reply) {
   const Reply reply = ParseReply(command_reply);
   if (!reply.is_aggregate()) return;
-  known_.clear();
+
   arities_.clear();
+  known_.assign(AllCommands().size(), false);
   for (const CommandRow& row : AllCommands()) arities_.push_back(row.arity);
   for (const Reply& entry : reply.items) Add(entry);
 }
@@ -61,7 +62,7 @@ void ModuleCommands::Add(const Reply& entry) {
     for (const Reply& subcommand : entry.items[9].items) Add(subcommand);
   }
   if (const CommandRow* known = FindCommandByName(name); known != nullptr) {
-    known_.insert(known->name);
+    known_[static_cast<size_t>(known - first_row_)] = true;
     arities_[static_cast<size_t>(known - first_row_)] = static_cast<int>(entry.items[1].integer);
     return;
   }

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "protocol/request.h"
 #include "routing/command_table.h"
 
@@ -24,7 +23,10 @@ class ModuleCommands {
   void Learn(std::string_view command_reply);
 
   // Does the primary know this command of the table? True before Learn.
-  bool Known(const CommandRow& row) const { return known_.empty() || known_.contains(row.name); }
+  bool Known(const CommandRow& row) const {
+    const size_t index = static_cast<size_t>(&row - first_row_);
+    return index >= known_.size() || known_[index];
+  }
   // The primary's arity of a command, where it isn't the table's.
   int ArityOf(const CommandRow& row) const {
     const size_t index = static_cast<size_t>(&row - first_row_);
@@ -45,9 +47,10 @@ class ModuleCommands {
   };
   std::deque<Row> rows_;  // never moved
   absl::flat_hash_map<std::string, const CommandRow*> by_name_;
-  absl::flat_hash_set<std::string_view> known_;  // names of the table's rows; they live as long as the process
+
   const CommandRow* first_row_ = AllCommands().data();
   std::vector<int> arities_;  // by the table's row; empty before Learn
+  std::vector<bool> known_;   // likewise
 };
 
 }  // namespace crossfade

@@ -92,7 +92,7 @@ std::string CheckRequest(const CommandRow* row, RequestView request, const Sessi
   if (row == nullptr) return UnknownCommand(request, false);
   // What the table knows and this server doesn't, it must not know here either: clients go by that.
   const ModuleCommands* server = session.modules();
-  if (server != nullptr && IsNewer(*row) && !server->Known(*row)) {
+  if (server != nullptr && !server->Known(*row) && IsNewer(*row)) {
     return UnknownCommand(request, row->name.find('|') != std::string_view::npos);
   }
   if (request.argc() > 1 && row->route == Route::kRefused && IsContainer(*row)) return UnknownCommand(request, true);

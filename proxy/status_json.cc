@@ -207,6 +207,10 @@ Json StatusJson(const Proxy& proxy) {
                                  {"new", proxy.private_pool().live(Side::kNew)},
                                  {"refused", proxy.private_pool().refused()},
                                  {"limit", proxy.config().limits.private_connections}};
+  json["tracking"] = {{"clients", proxy.tracking().size()},
+                      {"keys", proxy.tracking().keys()},
+                      {"hub_up", proxy.tracking().hub_up()},
+                      {"limit", proxy.config().limits.tracking_keys}};
   json["expiring_keys"] = {{"watched", proxy.expiry().size()},
                            {"unwatched", proxy.expiry().unwatched()},
                            {"limit", proxy.config().limits.expiring_keys}};

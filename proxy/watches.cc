@@ -81,7 +81,7 @@ void Watches::Exec(const Asker& asker, std::vector<QueuedCommand> commands) {
     AppendNullArray(&nil, asker.protocol);
     return owner_->OnAnswer(asker.to, nil);
   }
-  auto transaction = std::make_shared<Lane::Elsewhere>();  // owned by the callbacks, which must be copyable
+  auto transaction = std::make_shared<Lane::Elsewhere>();  // shared with the fence's callback, which must be copyable
   transaction->commands = std::move(commands);
   transaction->to = asker.to;
   transaction->db = asker.db;

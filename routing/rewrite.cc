@@ -57,6 +57,7 @@ class Rewriter {
   void Restore();
   void IncrByFloat();
   void CopyKeys();
+  void Script();
   void SetIfItDid();
   void DeleteIfItDid();
   void Migrate();
@@ -161,11 +162,16 @@ void Rewriter::Run() {
       return RewriteStream(accepted_, follow_);
     case Effect::kCopyKeys:
       return CopyKeys();
-    case Effect::kScript:  // with companions: ScriptBook has decided that its keys are copied
-      return accepted_.companions.empty() ? Verbatim() : CopyKeys();
+    case Effect::kScript:
+      return Script();
     case Effect::kMigrate:
       return Migrate();
   }
+}
+
+// With companions ScriptBook has decided that its keys are copied.
+void Rewriter::Script() {
+  return accepted_.companions.empty() ? Verbatim() : CopyKeys();
 }
 
 void Rewriter::SetIfItDid() {

@@ -238,9 +238,12 @@ std::string Feeds::WhyNotPrepared() const {
 
 void Feeds::Fence() {
   for (auto& [client, feed] : feeds_) {
+    const bool messages =
+        !feed->names[kChannel].empty() || !feed->names[kPattern].empty() || !feed->names[kShard].empty();
     for (Line* line : {&feed->now, &feed->next}) {
       if (line->connection == nullptr || line->asked) continue;
       line->asked = true;
+      if (!messages) continue;  // MONITOR would show the PING, and promises nothing
       ++line->pongs;
       line->connection->Send(Ping());
     }

@@ -158,6 +158,7 @@ void Proxy::OnLoginRefused(Side side, LoginId login) {
 }
 
 void Proxy::OnClientBroken(uint64_t client) {
+  room_->Lost(client);
   const auto found = clients_.find(client);
   if (found != clients_.end()) found->second->CloseAfterReplies();
 }

@@ -122,7 +122,10 @@ class Proxy : private Lane::Owner,
   void OnLoginRefused(Side side, LoginId login) override;
   // Watches::Owner
   void OnWatching(uint64_t client) override;
-  void OnGateOpened() override { ResumeHeld(); }
+  void OnGateOpened() override {
+    room_->OnGateOpened();
+    ResumeHeld();
+  }
   // Feeds::Owner
   void OnPush(uint64_t client, std::string_view frame) override;
   void OnSubscriptions(uint64_t client, const Subscriptions& subscriptions) override;

@@ -15,6 +15,17 @@ WaitingRoom::WaitingRoom(Io* io, Lane* lane, Owner* owner) : io_(io), lane_(lane
   poll_timer_ = io_->clock()->MakeTimer([this] { Poll(); });
 }
 
+namespace {
+
+// Who waits for the same thing, in one order: lists, sorted sets, each group's entries.
+std::string CrowdOf(const BlockingForm& form) {
+  std::string crowd(1, static_cast<char>('0' + static_cast<int>(form.kind)));
+  if (form.kind == Kind::kStreamGroup && form.attempt.view().argc() > 2) crowd += form.attempt.view().arg(2);
+  return crowd;
+}
+
+}  // namespace
+
 // --- Coming and going ----------------------------------------------------------------------------------------------
 
 void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView request) {
@@ -30,6 +41,7 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
   waiter->asker = asker;
   waiter->form = std::move(form);
   waiter->command = row.name;
+  waiter->crowd = CrowdOf(waiter->form);
   if (waiter->form.timeout_ms > 0) {
     waiter->deadline_us = io_->clock()->NowUs() + waiter->form.timeout_ms * 1000;
     deadlines_.insert({waiter->deadline_us, ticket});
@@ -39,7 +51,8 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
   bool others = false;
   for (const std::string& key : waiter->form.keys) {
     Queue& queue = queues_[{asker.db, key}];
-    others = others || !queue.tickets.empty();
+    others = others || std::any_of(queue.tickets.begin(), queue.tickets.end(),
+                                   [&](Ticket other) { return waiters_.find(other)->second->crowd == waiter->crowd; });
     queue.tickets.insert(ticket);
   }
   const bool joins = others && waiter->form.keys.size() == 1 && waiter->form.kind != Kind::kStream;
@@ -83,6 +96,11 @@ void WaitingRoom::Leave(uint64_t client) {
   Waiter& waiter = *waiters_.find(found->second)->second;
   if (!waiter.trying) return Remove(found->second);
   waiter.gone = true;
+}
+
+void WaitingRoom::Lost(uint64_t client) {
+  const auto found = by_client_.find(client);
+  if (found != by_client_.end()) Remove(found->second);
 }
 
 bool WaitingRoom::Unblock(uint64_t client, bool with_error) {
@@ -159,8 +177,20 @@ void WaitingRoom::AskStreamEnds(const Waiter& waiter) {
   }
 }
 
+bool WaitingRoom::Gated(const Waiter& waiter) const {
+  if (lane_->gates().empty()) return false;
+  const RequestView attempt = waiter.form.attempt.view();
+  return lane_->gates().Blocks(*FindCommand(attempt), attempt);
+}
+
 void WaitingRoom::Try(Ticket ticket, std::string_view key) {
   Waiter& waiter = *waiters_.find(ticket)->second;
+  if (Gated(waiter)) {
+    // What runs elsewhere gets its place first.
+    for (const std::string& name : waiter.form.keys) queues_[{waiter.asker.db, name}].signalled = true;
+    waiter.waiting = true;
+    return;
+  }
   Request request = waiter.ends.empty() ? waiter.form.attempt : WithStreamEnds(waiter.form, waiter.ends);
   if (!key.empty()) request = ForOneKey(waiter.form, request, key);
   Plan plan;
@@ -194,11 +224,8 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
     AskSourceType(ticket, reply);
     return true;
   }
-  const bool other_kind = std::exchange(waiter->other_kind, false);
   if (nothing || (IsErrorReply(reply) && waiter->waiting && StaysBlocked(*waiter, reply, &out))) {
     FoundNothing(ticket, waiter);
-    const bool still = waiters_.contains(ticket);
-    if (still && !nothing && !other_kind && !holding_ && lane_->primary().up()) WakeOtherKinds(*waiter);
     return true;
   }
   if (IsErrorReply(reply)) {
@@ -222,25 +249,6 @@ std::string WaitingRoom::InItsOwnName(const Waiter& waiter, std::string_view err
   const size_t from = text.find('\''), to = text.rfind('\'');
   if (from != std::string::npos && to > from) text.replace(from + 1, to - from - 1, waiter.command);
   return text;
-}
-
-// The key may be what somebody waits for who wants another type. They don't pass it on again.
-void WaitingRoom::WakeOtherKinds(const Waiter& waiter) {
-  std::vector<std::pair<Ticket, std::string>> others;
-  for (const std::string& key : waiter.form.keys) {
-    for (Ticket ticket : queues_[{waiter.asker.db, key}].tickets) {
-      const Waiter& other = *waiters_.find(ticket)->second;
-      if (other.trying || other.form.kind == waiter.form.kind) continue;
-      others.emplace_back(ticket, key);
-      break;
-    }
-  }
-  for (const auto& [ticket, key] : others) {
-    const auto found = waiters_.find(ticket);
-    if (found == waiters_.end()) continue;
-    found->second->other_kind = found->second->chained = true;
-    Try(ticket, key);
-  }
 }
 
 // While it waits, a key of another type is no error: it is just not what is waited for. A consumer group that goes is
@@ -295,14 +303,27 @@ void WaitingRoom::AskSourceType(Ticket ticket, std::string_view error) {
 
 // The server had taken it for a client that is gone: it goes back where it was.
 void WaitingRoom::PutBack(const Waiter& waiter, std::string_view reply) {
-  for (const Request& command : GiveBack(waiter.form, reply)) {
+  for (Request& command : GiveBack(waiter.form, reply)) {
     ++given_back_;
+    to_put_back_.emplace_back(waiter.asker.db, std::move(command));
+  }
+  SubmitPutBack();
+}
+
+void WaitingRoom::SubmitPutBack() {
+  std::vector<std::pair<int, Request>> later;
+  for (auto& [db, command] : std::exchange(to_put_back_, {})) {
     Plan plan;
     plan.act = Plan::Act::kWrite;
     plan.row = FindCommand(command.view());
     plan.keys = FindKeys(*plan.row, command.view());
-    lane_->Submit(plan, command.view(), ReplyTo(), waiter.asker.db, 2, {});
+    if (lane_->gates().Blocks(*plan.row, command.view())) {
+      later.emplace_back(db, std::move(command));
+    } else {
+      lane_->Submit(plan, command.view(), ReplyTo(), db, 2, {});
+    }
   }
+  for (auto& command : later) to_put_back_.push_back(std::move(command));
 }
 
 // --- Time ----------------------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ class WaitingRoom {
   void Enter(const Asker& asker, const CommandRow& row, RequestView request);
   // The client is gone. What an attempt still brings for it is given back.
   void Leave(uint64_t client);
+  // The primary's connection broke under an attempt: no answer comes, and the client is disconnected.
+  void Lost(uint64_t client);
   // CLIENT UNBLOCK. False when the client doesn't wait.
   bool Unblock(uint64_t client, bool with_error);
   bool Waits(uint64_t client) const { return by_client_.contains(client); }
@@ -55,6 +57,8 @@ class WaitingRoom {
   }
   // While a flip drains nobody tries.
   void Hold(bool holding);
+  // Keys that others worked on are free again.
+  void OnGateOpened();
 
   bool empty() const { return waiters_.empty(); }
   size_t size() const { return waiters_.size(); }
@@ -66,13 +70,13 @@ class WaitingRoom {
   struct Waiter {
     Asker asker;
     BlockingForm form;
+    std::string crowd;              // who waits for the same: by kind, and by consumer group
     std::string_view command;       // as the client calls it
     std::vector<std::string> ends;  // the streams' ends, once they are known
     bool trying = false;            // an attempt is in the lane
     bool waiting = false;           // it has found nothing once
     bool gone = false;              // its client is
     bool chained = false;           // woken by what may have brought more than one element: the next is too
-    bool other_kind = false;        // tried only because a waiter of another kind could not use the key
     bool destroyed_group = false;   // the last write on its key was XGROUP DESTROY
     std::vector<std::string> fed;   // keys written while an attempt was in the lane, in that order
     std::string unblocked;          // what to answer when the attempt finds nothing (CLIENT UNBLOCK)
@@ -80,7 +84,7 @@ class WaitingRoom {
   };
   struct Queue {
     absl::btree_set<Ticket> tickets;
-    bool signalled = false;  // written while a flip drained
+    bool signalled = false;  // written while nobody could try: a flip drained, or a gate was closed
     std::string stream_end;  // as the last poll saw it; "" before the first
   };
 
@@ -94,6 +98,7 @@ class WaitingRoom {
   static std::string InItsOwnName(const Waiter& waiter, std::string_view error);
   void AskSourceType(Ticket ticket, std::string_view error);
   void PutBack(const Waiter& waiter, std::string_view reply);
+  void SubmitPutBack();
   void EndWith(Ticket ticket, Waiter* waiter, std::string_view reply);
   void Written(const Slot& slot);
   struct Event {
@@ -104,7 +109,8 @@ class WaitingRoom {
   static bool MayFeed(const CommandRow& row);
   static Event EventOf(const CommandRow& row, RequestView request);
   void Wake(int db, std::string_view key, Event event);
-  void WakeOtherKinds(const Waiter& waiter);
+  void WakeSignalled();
+  bool Gated(const Waiter& waiter) const;
   void AskStreamEnds(const Waiter& waiter);
   void CheckDeadlines();
   void Arm();
@@ -128,7 +134,8 @@ class WaitingRoom {
   absl::flat_hash_map<uint64_t, Ticket> by_client_;
   absl::btree_map<KeyName, Queue> queues_;
   absl::btree_set<std::pair<int64_t, Ticket>> deadlines_;
-  KeyName next_stream_;  // where the next poll of streams goes on
+  std::vector<std::pair<int, Request>> to_put_back_;  // until a gate opens
+  KeyName next_stream_;                               // where the next poll of streams goes on
   Ticket last_ticket_ = 0;
   uint64_t given_back_ = 0;
 };

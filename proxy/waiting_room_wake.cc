@@ -68,7 +68,8 @@ void WaitingRoom::Wake(int db, std::string_view key, Event event) {
     queue.signalled = true;
     return;
   }
-  std::vector<Ticket> ready;  // trying may end a wait, and with it this queue
+  absl::flat_hash_map<std::string_view, size_t> left;  // elements, for each crowd
+  std::vector<Ticket> ready;                           // trying may end a wait, and with it this queue
   for (Ticket ticket : queue.tickets) {
     Waiter& waiter = *waiters_.find(ticket)->second;
     waiter.destroyed_group = event.destroyed_group;
@@ -78,8 +79,9 @@ void WaitingRoom::Wake(int db, std::string_view key, Event event) {
       continue;
     }
     // The end of a group concerns all who wait for it.
-    if (!reads && event.elements == 0 && !event.destroyed_group) continue;
-    if (!reads && event.elements > 0) --event.elements;
+    size_t& elements = left.try_emplace(waiter.crowd, event.elements).first->second;
+    if (!reads && elements == 0 && !event.destroyed_group) continue;
+    if (!reads && elements > 0) --elements;
     waiter.chained = event.maybe_more && !reads;
     ready.push_back(ticket);
   }
@@ -91,7 +93,15 @@ void WaitingRoom::Wake(int db, std::string_view key, Event event) {
 
 void WaitingRoom::Hold(bool holding) {
   holding_ = holding;
-  if (holding) return;
+  if (!holding) WakeSignalled();
+}
+
+void WaitingRoom::OnGateOpened() {
+  SubmitPutBack();
+  if (!holding_) WakeSignalled();
+}
+
+void WaitingRoom::WakeSignalled() {
   std::vector<KeyName> signalled;
   for (auto& [name, queue] : queues_) {
     if (std::exchange(queue.signalled, false)) signalled.push_back(name);

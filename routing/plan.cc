@@ -168,7 +168,11 @@ void Refuse(const CommandRow* row, std::string_view refusal, Session* session, s
 
 const CommandRow* FindRow(RequestView request, const Session& session) {
   const CommandRow* row = FindCommand(request);
-  return row != nullptr || session.modules() == nullptr ? row : session.modules()->Find(request);
+  if (session.modules() == nullptr) return row;
+  // A container's own row stands for subcommands that the table doesn't know.
+  const bool unknown = row == nullptr || (row->route == Route::kRefused && request.argc() > 1 && IsContainer(*row));
+  const CommandRow* learnt = unknown ? session.modules()->Find(request) : nullptr;
+  return learnt != nullptr ? learnt : row;
 }
 
 bool RunsAlone(const CommandRow* row, RequestView request, const Session& session) {

@@ -57,7 +57,6 @@ class Rewriter {
   void Restore();
   void IncrByFloat();
   void CopyKeys();
-  void Script();
   void SetIfItDid();
   void DeleteIfItDid();
   void Script();
@@ -168,11 +167,6 @@ void Rewriter::Run() {
     case Effect::kMigrate:
       return Migrate();
   }
-}
-
-// With companions ScriptBook has decided that its keys are copied.
-void Rewriter::Script() {
-  return accepted_.companions.empty() ? Verbatim() : CopyKeys();
 }
 
 void Rewriter::SetIfItDid() {

@@ -59,6 +59,9 @@ class ClientCommandsTest : public WaitingWorld, public Client::Owner {
 
   void OnRequest(Client*, const Plan&, RequestView, ReplyTo) override {}
   bool Holding() const override { return false; }
+  void OnQueued(Client* client, const Plan&, RequestView, ReplyTo to, const std::string& reply) override {
+    client->Answer(to.sequence, reply);
+  }
   bool MustWait(Client*, const CommandRow*, RequestView) override { return false; }
   void OnUnwatched(Client*) override {}
   void OnUnsubscribed(Client*) override {}

@@ -43,6 +43,9 @@ class ClientTest : public testing::Test, public Client::Owner {
     if (answer_at_once_) client_->Answer(to.sequence, kOk);
   }
   bool Holding() const override { return holding_; }
+  void OnQueued(Client* client, const Plan&, RequestView, ReplyTo to, const std::string& reply) override {
+    client->Answer(to.sequence, reply);
+  }
   bool MustWait(Client*, const CommandRow*, RequestView) override { return must_wait_; }
   void OnUnwatched(Client*) override { ++unwatched_; }
   void OnUnsubscribed(Client*) override { ++unsubscribed_; }

@@ -16,7 +16,7 @@ class ElsewhereTest : public LaneWorldTest {
   void SetUp() override {
     w.old_store.databases = w.new_store.databases = 16;
     w.Start();
-    transaction_ = std::make_shared<Lane::Elsewhere>();  // owned by the lane's callback too
+    transaction_ = std::make_unique<Lane::Elsewhere>();
     transaction_->to = {1, 77};
   }
   void Add(std::initializer_list<std::string_view> args, int db = 0) {
@@ -26,7 +26,7 @@ class ElsewhereTest : public LaneWorldTest {
     command.db = db;
   }
   void Begin() {
-    w.lane->BeginElsewhere(transaction_, [this](bool ready) { started_.push_back(ready); });
+    w.lane->BeginElsewhere(transaction_.get(), [this](bool ready) { started_.push_back(ready); });
   }
   void Ready() {
     old_store().Reply("+PONG\r\n");
@@ -35,7 +35,7 @@ class ElsewhereTest : public LaneWorldTest {
   }
   void End(std::vector<std::string> replies) { w.lane->EndElsewhere(transaction_.get(), replies); }
 
-  std::shared_ptr<Lane::Elsewhere> transaction_;  // owned by the lane's callback too
+  std::unique_ptr<Lane::Elsewhere> transaction_;  // owned by the lane's callback too
   std::vector<bool> started_;
 };
 

@@ -21,19 +21,17 @@ TEST_F(WaitingOrderTest, AnAttemptThatIsLostLeavesNothing) {
   w.old_store.Close();
   EXPECT_THAT(w.broken, ElementsAre(1));
   EXPECT_TRUE(w.IsDirty("k"));
-  room_->Leave(1); // as Proxy does with a client that is gone
+  room_->Leave(1);  // as Proxy does with a client that is gone
   EXPECT_TRUE(room_->empty());
 }
 
 // Another group's consumer has its own pending entries: it is not to wait
 // behind the first's.
 TEST_F(WaitingOrderTest, AnotherGroupTriesByItself) {
-  Enter(1,
-        {"XREADGROUP", "GROUP", "g1", "c", "BLOCK", "0", "STREAMS", "a", ">"});
+  Enter(1, {"XREADGROUP", "GROUP", "g1", "c", "BLOCK", "0", "STREAMS", "a", ">"});
   Asked();
   w.old_store.Reply(kNilAnswer);
-  Enter(2,
-        {"XREADGROUP", "GROUP", "g2", "c", "BLOCK", "0", "STREAMS", "a", ">"});
+  Enter(2, {"XREADGROUP", "GROUP", "g2", "c", "BLOCK", "0", "STREAMS", "a", ">"});
   EXPECT_THAT(Asked(), Contains("XREADGROUP GROUP g2 c STREAMS a >"));
   w.old_store.ReplyToAll(kNilAnswer);
 }
@@ -55,24 +53,21 @@ TEST_F(WaitingOrderTest, AnotherTypeTriesByItself) {
 // before that has its place in the order.
 TEST_F(WaitingOrderTest, GatesHoldAttempts) {
   Park(1, {"BLPOP", "k", "0"});
-  auto transaction =
-      std::make_shared<Lane::Elsewhere>(); // owned by the lane's callback too
-  QueuedCommand &push = transaction->commands.emplace_back();
+  auto transaction = std::make_unique<Lane::Elsewhere>();
+  QueuedCommand& push = transaction->commands.emplace_back();
   push.request = MakeRequest({"RPUSH", "k", "x"});
   push.row = FindCommandByName("rpush");
   transaction->to = {9, 1};
-  w.lane->BeginElsewhere(transaction, [](bool) {});
+  w.lane->BeginElsewhere(transaction.get(), [](bool) {});
   w.Advance(50);
   EXPECT_THAT(Asked(), ElementsAre("PING", "EXISTS k"));
   w.old_store.Replies({"+PONG\r\n", Int(1)});
-  if (w.old_store.unanswered() > 0)
-    w.old_store.Reply("+list\r\n"); // it was pushed already, elsewhere
+  if (w.old_store.unanswered() > 0) w.old_store.Reply("+list\r\n");  // it was pushed already, elsewhere
   const std::vector<std::string> asked = Asked();
   EXPECT_THAT(asked, Not(Contains("LPOP k")));
-  w.lane->EndElsewhere(transaction.get(),
-                       std::vector<std::string>{kOk, kQueued, Array({Int(1)})});
+  w.lane->EndElsewhere(transaction.get(), std::vector<std::string>{kOk, kQueued, Array({Int(1)})});
   w.old_store.ReplyToAll(kNil);
 }
 
-} // namespace
-} // namespace crossfade
+}  // namespace
+}  // namespace crossfade

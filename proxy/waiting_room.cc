@@ -51,8 +51,9 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
   bool others = false;
   for (const std::string& key : waiter->form.keys) {
     Queue& queue = queues_[{asker.db, key}];
-    others = others || std::any_of(queue.tickets.begin(), queue.tickets.end(),
-                                   [&](Ticket other) { return waiters_.find(other)->second->crowd == waiter->crowd; });
+    others = others || std::any_of(queue.tickets.begin(), queue.tickets.end(), [&](Ticket other) {
+               return other != ticket && waiters_.find(other)->second->crowd == waiter->crowd;
+             });
     queue.tickets.insert(ticket);
   }
   const bool joins = others && waiter->form.keys.size() == 1 && waiter->form.kind != Kind::kStream;
@@ -212,6 +213,7 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
   Waiter* waiter = waiters_.find(ticket)->second.get();
   if (!waiter->trying || waiter->asker.to.sequence != to.sequence) return false;
   waiter->trying = false;
+  waiter->earned = false;
   const bool nothing = IsNullReply(reply);
   if (waiter->gone) {
     if (!nothing && !IsErrorReply(reply)) PutBack(*waiter, reply);
@@ -237,8 +239,13 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
   const bool chained = waiter->chained;
   const int db = waiter->asker.db;
   const std::vector<std::string> keys = waiter->form.keys;
+  const std::vector<std::string> fed = std::move(waiter->fed);
   Finish(ticket, out);
-  for (size_t i = 0; chained && i < keys.size(); ++i) Wake(db, keys[i], {.maybe_more = true});
+  for (const std::string& key : keys) {
+    // Kept for it, and perhaps what it has just been given: the next may look, and must not rely on it.
+    const bool kept = std::find(fed.begin(), fed.end(), key) != fed.end();
+    if (chained || kept) Wake(db, key, {.maybe_more = true});
+  }
   return true;
 }
 
@@ -272,6 +279,7 @@ void WaitingRoom::FoundNothing(Ticket ticket, Waiter* waiter) {
   if (waiter->fed.empty() || holding_ || !lane_->primary().up()) return;
   const std::string key = std::move(waiter->fed.front());
   waiter->fed.erase(waiter->fed.begin());
+  waiter->earned = true;
   Try(ticket, key);
 }
 

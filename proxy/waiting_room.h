@@ -78,7 +78,8 @@ class WaitingRoom {
     bool gone = false;              // its client is
     bool chained = false;           // woken by what may have brought more than one element: the next is too
     bool destroyed_group = false;   // the last write on its key was XGROUP DESTROY
-    std::vector<std::string> fed;   // keys written while an attempt was in the lane, in that order
+    bool earned = false;            // the attempt in the lane comes behind an element that was meant for it
+    std::vector<std::string> fed;   // keys whose elements are kept for it while an attempt on nothing is in the lane
     std::string unblocked;          // what to answer when the attempt finds nothing (CLIENT UNBLOCK)
     int64_t deadline_us = 0;        // 0: none
   };

@@ -74,14 +74,21 @@ void WaitingRoom::Wake(int db, std::string_view key, Event event) {
     Waiter& waiter = *waiters_.find(ticket)->second;
     waiter.destroyed_group = event.destroyed_group;
     const bool reads = waiter.form.kind == Kind::kStream;
-    if (waiter.trying) {
-      if (std::find(waiter.fed.begin(), waiter.fed.end(), key) == waiter.fed.end()) waiter.fed.emplace_back(key);
-      continue;
-    }
+
     // The end of a group concerns all who wait for it.
     size_t& elements = left.try_emplace(waiter.crowd, event.elements).first->second;
     if (!reads && elements == 0 && !event.destroyed_group) continue;
+    // Behind an element of its own: this one is for the next.
+    if (waiter.trying && waiter.earned && !event.destroyed_group) continue;
     if (!reads && elements > 0) --elements;
+    if (waiter.trying) {
+      // Who only reads is served once, by however much.
+      if (!reads || std::find(waiter.fed.begin(), waiter.fed.end(), key) == waiter.fed.end()) {
+        waiter.fed.emplace_back(key);
+      }
+      continue;
+    }
+    waiter.earned = !event.maybe_more;
     waiter.chained = event.maybe_more && !reads;
     ready.push_back(ticket);
   }

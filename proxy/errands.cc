@@ -39,7 +39,7 @@ void Errands::CheckLogin(std::string_view user, std::string_view password,
     int left = 2;
     std::function<void(const Verdict (&)[2])> done;
   };
-  auto check = std::make_shared<Check>();  // shared by the two sides' callbacks
+  auto check = std::make_shared<Check>();  // its second owner is the other side's callback
   check->done = std::move(done);
   for (Side side : {Side::kOld, Side::kNew}) {
     const auto judged = [check, side](bool reached, std::string refusal) {

@@ -108,9 +108,7 @@ constexpr CommandRow kNewerRows[] = {
     PrimaryReadRow("backup|status", 2, kFlagAdmin | kFlagStale, kNoKeys),
     PrimaryReadRow("backup|help", 2, kFlagsAnytime, kNoKeys),
     RefusedRow("backup", -2, kNoFlags, kNoKeys, "unknown subcommand. Try BACKUP HELP."),
-    RefusedRow("waitaof", 4, kFlagBlocking, kNoKeys,
-               "Crossfade's clients share its connections, so WAITAOF would count other clients' writes. Set "
-               "ack = \"both\" to have the other store confirm each write."),
+    PrivateRow("waitaof", 4, kFlagBlocking, kNoKeys),
 
     // Redis Cluster. A scan's cursor means something only on the store that gave it.
     PrimaryReadRow("clusterscan", -2, kFlagReadonly, kCursor),

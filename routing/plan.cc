@@ -51,7 +51,7 @@ bool FitsTransaction(const CommandRow& row) {
     case Route::kAdmin:
       return false;
     case Route::kPrivate:
-      return row.name == "wait" || row.name == "function|stats";  // there they don't wait
+      return row.name == "wait" || row.name == "waitaof" || row.name == "function|stats";  // there they don't wait
     case Route::kLocal:
       return row.name != "hello" && row.name != "auth" && row.name != "client|reply";
     default:

@@ -10,6 +10,7 @@ namespace {
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::Not;
 
 class WaitingOrderTest : public WaitingWorld {};
@@ -36,7 +37,8 @@ TEST_F(WaitingOrderTest, AnotherGroupTriesByItself) {
                 {"XREADGROUP GROUP g2 c STREAMS a >"});
   Write({"XADD", "a", "*", "f", "v"}, Bulk("7-1"));  // one entry is for one of each group
   EXPECT_THAT(Asked(), ElementsAre("XREADGROUP GROUP g1 c STREAMS a >", "XREADGROUP GROUP g2 c STREAMS a >"));
-  w.old_store.ReplyToAll(kNilAnswer);
+  w.old_store.Replies({kNilAnswer, kNilAnswer});
+  EXPECT_THAT(Asked(), IsEmpty());
 }
 
 // Who waits for a list doesn't stand before who waits for a sorted set of the

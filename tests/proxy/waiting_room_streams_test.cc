@@ -195,7 +195,7 @@ TEST_F(WaitingStreamsTest, ManyStreamsAreAskedInTurns) {
   }
   const auto round = [this] {
     std::vector<std::string> asked = Polled();
-    w.old_store.ReplyToAll(StreamInfo("5-5"));
+    for (size_t i = 0; i < asked.size(); ++i) w.old_store.Reply(StreamInfo("5-5"));
     EXPECT_THAT(Asked(), IsEmpty());
     return asked;
   };

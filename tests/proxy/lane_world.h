@@ -115,6 +115,7 @@ class LaneWorld : public Lane::Owner {
   std::function<void(Side)> on_link_up;
   std::function<void(const Slot&)> on_written;
   std::function<bool(ReplyTo, std::string_view)> on_answer;  // true: it is nobody else's
+  std::function<void(uint64_t)> on_broken;
   std::vector<std::pair<Side, LoginId>> logins_refused;
 
  private:
@@ -122,7 +123,10 @@ class LaneWorld : public Lane::Owner {
     if (on_answer && on_answer(to, reply)) return;
     if (answers.emplace(to.sequence, reply).second) order.push_back(to.sequence);
   }
-  void OnClientBroken(uint64_t client) override { broken.push_back(client); }
+  void OnClientBroken(uint64_t client) override {
+    broken.push_back(client);
+    if (on_broken) on_broken(client);
+  }
   void OnDifference(const Slot& slot) override {
     std::string bytes(slot.request.view().bytes());
     differences.push_back(TakeCommands(&bytes)[0]);

@@ -108,6 +108,26 @@ TEST_F(LinkLoginsTest, ARefusedResetCutsTheConnection) {
   Send({"GET", "a"}, bob_);
   w.old_store.Reply("-ERR unknown command 'RESET'\r\n");
   EXPECT_TRUE(w.old_store.hung_up());
+  EXPECT_THAT(w.logins_refused, ElementsAre(Pair(Side::kOld, bob_)));
+}
+
+// Where the user may not go (a database), nothing behind it may be carried out somewhere else.
+TEST_F(LinkLoginsTest, ARefusedSelectCutsTheConnection) {
+  Send({"GET", "a"}, bob_, 3);
+  w.old_store.Replies({"+RESET\r\n", "*0\r\n"});
+  EXPECT_THAT(w.logins_refused, IsEmpty());
+  w.old_store.Reply("-NOPERM no\r\n");
+  EXPECT_TRUE(w.old_store.hung_up());
+  EXPECT_THAT(w.logins_refused, ElementsAre(Pair(Side::kOld, bob_)));
+}
+
+// The way back to the proxy's own rights is no user's fault.
+TEST_F(LinkLoginsTest, ARefusedWayBackIsNobodysLogin) {
+  Send({"GET", "a"}, bob_);
+  w.old_store.Replies({"+RESET\r\n", "*0\r\n", kNil});
+  Send({"GET", "a"}, 0);
+  w.old_store.Reply("-ERR unknown command 'RESET'\r\n");
+  EXPECT_TRUE(w.old_store.hung_up());
   EXPECT_THAT(w.logins_refused, IsEmpty());
 }
 

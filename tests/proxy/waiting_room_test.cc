@@ -65,7 +65,7 @@ TEST_F(WaitingRoomTest, WhatTheServerRefusedWakesNobody) {
   EXPECT_THAT(Asked(), IsEmpty());
 }
 
-// One element is for the longest waiter; each that gets one leaves the rest to the next.
+// One element is for the longest waiter, and wakes nobody else.
 TEST_F(WaitingRoomTest, TheLongestWaiterIsFirst) {
   Park(1, {"BLPOP", "k", "0"});
   Enter(2, {"BLPOP", "k", "0"});
@@ -76,9 +76,43 @@ TEST_F(WaitingRoomTest, TheLongestWaiterIsFirst) {
   w.old_store.Reply(Bulk("x"));
   EXPECT_EQ(answers_[1], Popped("k", "x"));
   EXPECT_EQ(answers_.count(2), 0u);
-  EXPECT_THAT(Asked(), ElementsAre("LPOP k"));  // the second looks whether there is more
-  w.old_store.Reply(kNil);
+  EXPECT_THAT(Asked(), IsEmpty());
   EXPECT_TRUE(room_->Waits(2));
+  Write({"RPUSH", "k", "y"}, Int(1));
+  EXPECT_THAT(Asked(), ElementsAre("LPOP k"));
+  w.old_store.Reply(Bulk("y"));
+  EXPECT_EQ(answers_[2], Popped("k", "y"));
+}
+
+// How much a RENAME brings nobody knows: each that gets something lets the next look, until one finds nothing.
+TEST_F(WaitingRoomTest, WhatMayBringMoreIsForOneAfterTheOther) {
+  Park(1, {"BLPOP", "k", "0"});
+  for (uint64_t client : {2, 3, 4}) {
+    Enter(client, {"BLPOP", "k", "0"});
+    EXPECT_THAT(Asked(), ElementsAre("LPOP k"));
+    w.old_store.Reply(kNil);
+  }
+  Write({"RENAME", "from", "k"}, kOk);
+  for (uint64_t client : {1, 2}) {
+    EXPECT_THAT(Asked(), ElementsAre("LPOP k"));
+    w.old_store.Reply(Bulk("x"));
+    EXPECT_EQ(answers_[client], Popped("k", "x"));
+  }
+  EXPECT_THAT(Asked(), ElementsAre("LPOP k"));
+  w.old_store.Reply(kNil);
+  EXPECT_THAT(Asked(), IsEmpty());
+  EXPECT_TRUE(room_->Waits(3));
+  EXPECT_TRUE(room_->Waits(4));
+}
+
+TEST_F(WaitingRoomTest, WhatTakesAwayWakesNobody) {
+  Park(1, {"BLPOP", "k", "0"});
+  Write({"LPOP", "k"}, Bulk("x"));
+  Write({"LREM", "k", "0", "x"}, Int(1));
+  Write({"LTRIM", "k", "0", "1"}, kOk);
+  Write({"PEXPIRE", "k", "1000"}, Int(1));
+  EXPECT_THAT(Asked(), IsEmpty());
+  EXPECT_TRUE(room_->Waits(1));
 }
 
 TEST_F(WaitingRoomTest, ManyElementsAreForMany) {
@@ -234,8 +268,10 @@ TEST_F(WaitingRoomTest, WhatWasPoppedForSomebodyGoneIsGivenBack) {
   EXPECT_EQ(Asked().size(), 1u);
   w.old_store.Reply(Bulk("x"));
   EXPECT_EQ(room_->given_back(), 1u);
-  EXPECT_THAT(Asked(), ElementsAre("LPUSH k x", "LPOP k"));  // the next in line tries behind it
-  w.old_store.Replies({Int(1), Bulk("x")});
+  EXPECT_THAT(Asked(), ElementsAre("LPUSH k x"));
+  w.old_store.Reply(Int(1));
+  EXPECT_THAT(Asked(), ElementsAre("LPOP k"));  // it is a push as any other, for the next in line
+  w.old_store.Reply(Bulk("x"));
   EXPECT_EQ(answers_[2], Popped("k", "x"));
   EXPECT_EQ(answers_.count(1), 0u);
   EXPECT_TRUE(room_->empty());

@@ -184,18 +184,30 @@ TEST_F(PlanModesTest, LoginsAreJudgedByTheStores) {
   EXPECT_THAT(Answered("HELLO 9 AUTH bob x"), StartsWith("-NOPROTO"));
 }
 
-// What a server may refuse to another user, it is asked.
+// Whether another user may run what the session answers, the primary is asked first: nothing is answered, and nothing
+// of the session changes, before that.
 TEST_F(PlanModesTest, AnotherUsersPing) {
   std::string reply;
   const Request auth = MakeRequest({"AUTH", "bob", "x"});
   session_.LoginDecided(*FindCommand(auth.view()), auth.view(), 4, "", &reply);
   for (const char* command : {"PING", "ECHO x", "ACL WHOAMI"}) {
     const Plan plan = Decide(command);
-    EXPECT_EQ(plan.act, Act::kRead) << command;
-    EXPECT_TRUE(plan.primary_only && !plan.comparable) << command;
+    EXPECT_EQ(plan.act, Act::kLocal) << command;
+    ASSERT_NE(plan.row, nullptr) << command;
+    EXPECT_EQ(reply_, "") << command;
   }
+  EXPECT_EQ(Decide("SELECT 3").act, Act::kLocal);
+  EXPECT_EQ(session_.db(), 0);
   session_.set_subscriptions({.channels = 1});
-  EXPECT_THAT(Answered("PING"), StartsWith("*2\r\n$4\r\npong"));
+  const Plan plan = Decide("PING");
+  EXPECT_EQ(plan.act, Act::kLocal);
+  std::string pong;
+  EXPECT_TRUE(session_.Answer(*plan.row, MakeRequest({"PING"}).view(), &pong));
+  EXPECT_THAT(pong, StartsWith("*2\r\n$4\r\npong"));
+  session_.set_subscriptions({});
+  // Everybody may go.
+  EXPECT_THAT(Answered("RESET"), "+RESET\r\n");
+  EXPECT_THAT(Answered("PING"), "+PONG\r\n");
 }
 
 }  // namespace

@@ -144,8 +144,8 @@ void Lane::MarkDirty(const Slot& slot, DirtyCause cause) {
   ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
     if (row.route != Route::kWrite) return;
     MarkKeys(slot, row, request, keys, db, cause);
-    // FLUSHALL, SWAPDB. Of a script without declared keys nobody can say what it wrote: the status says so.
-    if (keys.empty() && row.effect != Effect::kScript) dirty_->MarkEverything(slot.order);
+    // FLUSHALL, SWAPDB; and of a script without declared keys nobody can say what it wrote.
+    if (keys.empty()) dirty_->MarkEverything(slot.order);
     if (keys.empty() && row.effect == Effect::kScript) ++counters_->scripts_unnamed_failed;
   });
   owner_->OnDirty();
@@ -162,6 +162,7 @@ void Lane::MarkContaminated(const Slot& slot) {
     if (keys.size() < 2 && row.effect != Effect::kScript && !OtherDatabaseKey(row, request, &other)) return;
     const bool dirty = doubtful || std::any_of(keys.begin(), keys.end(),
                                                [&](uint32_t key) { return dirty_->Remembers(db, request.arg(key)); });
+    if (keys.empty()) ++counters_->scripts_unnamed_failed;  // what it read and wrote, nobody can say
     if (!dirty) return;
     MarkKeys(slot, row, request, keys, db, DirtyCause::kDirtySource);
     owner_->OnDirty();

@@ -72,6 +72,11 @@ void Lane::WriteRefused(Slot* slot) {
   const bool wrote = slot->multi_refused ||
                      (slot->kind == Slot::Kind::kWrite && MayWriteInSpiteOfError(*slot->row, slot->primary_reply));
   if (!wrote) return SkipFollow(slot);
+  if (slot->script.unnamed_keys) {
+    // Nobody knows which keys to copy: the secondary does the same, up to the same error.
+    slot->wait_for_both = false;
+    return WriteAccepted(slot);
+  }
   if (!slot->companions.empty()) {
     slot->wait_for_both = false;  // the client has its error already
     return WriteAccepted(slot);
@@ -147,7 +152,7 @@ void Lane::WriteAccepted(Slot* slot) {
 void Lane::LearnScript(const CommandRow& row, RequestView request, bool followed) {
   if (scripts_ == nullptr) return;
   const std::string_view name = row.name;
-  if (name == "eval") {
+  if (name == "eval" || name == "eval_ro") {
     scripts_->Learn(request.arg(1));
   } else if (name == "script|load") {
     const std::string sha = scripts_->Learn(request.arg(2));
@@ -198,7 +203,7 @@ void Lane::RewriteTransaction(Slot* slot) {
       MarkKeys(*slot, *command.row, request, FindKeys(*command.row, request), command.db, DirtyCause::kEffectUnknown);
       owner_->OnDirty();
     }
-    if (!reply.items[i].is_error() || command.row->name == "eval") {
+    if (!reply.items[i].is_error() || command.row->name.starts_with("eval")) {
       LearnScript(*command.row, request, slot->secondary == Half::kPending);
     }
     if (command.row->name == "swapdb" && !reply.items[i].is_error()) DatabasesSwapped(*slot, request);

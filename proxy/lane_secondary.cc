@@ -154,7 +154,7 @@ void Lane::CheckFollow(Slot* slot, std::string_view reply) {
     met = Meets(expectation, *slot->row, slot->request.view(), slot->primary_reply, reply);
   }
   slot->diverged = slot->diverged || !met;
-  if (IsErrorReply(reply)) {
+  if (IsErrorReply(reply) && !met) {
     slot->refused = true;
     slot->secondary_reply = reply;
     if (slot->kind == Slot::Kind::kWrite && ErrorCode(reply) == "NOSCRIPT") NoScript(*slot->row, slot->request.view());

@@ -51,7 +51,10 @@ bool Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int
   slot->row = plan.row;
   slot->keys = plan.keys;
   slot->request.Assign(request);
-  if (is_read) return SubmitRead(slot, plan, choice);
+  if (is_read) {
+    LearnScript(*plan.row, request, false);  // EVAL_RO: the primary knows the script from then on
+    return SubmitRead(slot, plan, choice);
+  }
   if (plan.row->effect == Effect::kScript && scripts_ != nullptr) {
     slot->script = PlanScript(*plan.row, request);
     if (slot->script.unnamed_keys && !slot->script.reads_only) ++counters_->scripts_unnamed;

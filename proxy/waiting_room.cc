@@ -216,8 +216,12 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
   waiter->earned = false;
   const bool nothing = IsNullReply(reply);
   if (waiter->gone) {
+    const bool chained = waiter->chained;
+    const int db = waiter->asker.db;
+    const std::vector<std::string> keys = waiter->form.keys;
     if (!nothing && !IsErrorReply(reply)) PutBack(*waiter, reply);
     Remove(ticket);
+    for (size_t i = 0; chained && i < keys.size(); ++i) Wake(db, keys[i], {.maybe_more = true});
     return true;
   }
   std::string out;
@@ -232,7 +236,12 @@ bool WaitingRoom::OnAnswer(ReplyTo to, std::string_view reply) {
   }
   if (IsErrorReply(reply)) {
     if (out.empty()) out = InItsOwnName(*waiter, reply);
+    const bool waited = waiter->waiting;
+    const int db = waiter->asker.db;
+    const std::vector<std::string> keys = waiter->form.keys;
     Finish(ticket, out);
+    // What it was woken for is still there, for the next.
+    for (size_t i = 0; waited && i < keys.size(); ++i) Wake(db, keys[i], {.maybe_more = true});
     return true;
   }
   AppendBlockingReply(waiter->form, reply, &out);

@@ -122,15 +122,16 @@ void WaitingRoom::Poll() {
   if (holding_ || questions_ > 0 || !lane_->primary().up()) return;
   absl::btree_map<int, std::vector<std::string>> keys, streams;
   size_t left = kStreamsPerPoll;
-  std::vector<KeyName> skipped;
   for (const auto& [name, queue] : queues_) {
-    const Kind kind = waiters_.find(*queue.tickets.begin())->second->form.kind;
-    if (kind == Kind::kList || kind == Kind::kSortedSet) {
-      keys[name.first].push_back(name.second);
-    } else if (name >= next_stream_ && left > 0) {
-      streams[name.first].push_back(name.second);
-      if (--left == 0) next_stream_ = {name.first, name.second + '\0'};
+    bool lists = false, grows = false;
+    for (Ticket ticket : queue.tickets) {
+      const Kind kind = waiters_.find(ticket)->second->form.kind;
+      (kind == Kind::kList || kind == Kind::kSortedSet ? lists : grows) = true;
     }
+    if (lists) keys[name.first].push_back(name.second);
+    if (!grows || name < next_stream_ || left == 0) continue;
+    streams[name.first].push_back(name.second);
+    if (--left == 0) next_stream_ = {name.first, name.second + '\0'};
   }
   if (left > 0) next_stream_ = KeyName();  // from the beginning the next time
   for (auto& [db, names] : keys) {

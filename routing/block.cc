@@ -26,6 +26,12 @@ bool Contains(const std::vector<Key>& keys, const Key& key) {
   return std::find(keys.begin(), keys.end(), key) != keys.end();
 }
 
+// A script that names no keys and has failed may have written: the secondary does the same, up to the same error.
+bool FailsAlike(const QueuedCommand& command, std::string_view error) {
+  return command.row->effect == Effect::kScript && MayWriteInSpiteOfError(*command.row, error) &&
+         FindKeys(*command.row, command.request.view()).empty();
+}
+
 void Select(int db, Follow* follow, BlockFollow* block) {
   AppendCommand(&follow->bytes, {"SELECT", std::to_string(db)});
   follow->expectations.emplace_back().kind = Expectation::Kind::kOk;
@@ -91,7 +97,8 @@ void RewriteBlock(const std::vector<QueuedCommand>& commands, int db, const Bloc
     if (command.row->name == "swapdb" && !copies.keys.empty() && !IsErrorReply(result.elements[i])) {
       follow->unknown = true;
     }
-    if (!followed || copies.covered[i] || IsErrorReply(result.elements[i])) continue;
+    if (!followed || copies.covered[i]) continue;
+    if (IsErrorReply(result.elements[i]) && !FailsAlike(command, result.elements[i])) continue;
     Follow one;
     if (command.row->route == Route::kBoth) {
       one.bytes = command.request.view().bytes();

@@ -68,18 +68,22 @@ void WaitingRoom::Wake(int db, std::string_view key, Event event) {
     queue.signalled = true;
     return;
   }
-  absl::flat_hash_map<std::string_view, size_t> left;  // elements, for each crowd
-  std::vector<Ticket> ready;                           // trying may end a wait, and with it this queue
+  absl::flat_hash_map<std::string_view, size_t> left;     // elements, for each crowd
+  absl::flat_hash_map<std::string_view, Waiter*> behind;  // who tries behind an element of its own
+  std::vector<Ticket> ready;                              // trying may end a wait, and with it this queue
   for (Ticket ticket : queue.tickets) {
     Waiter& waiter = *waiters_.find(ticket)->second;
-    waiter.destroyed_group = event.destroyed_group;
+    if (!waiter.trying || event.destroyed_group) waiter.destroyed_group = event.destroyed_group;
     const bool reads = waiter.form.kind == Kind::kStream;
 
     // The end of a group concerns all who wait for it.
     size_t& elements = left.try_emplace(waiter.crowd, event.elements).first->second;
     if (!reads && elements == 0 && !event.destroyed_group) continue;
     // Behind an element of its own: this one is for the next.
-    if (waiter.trying && waiter.earned && !event.destroyed_group) continue;
+    if (waiter.trying && waiter.earned && !event.destroyed_group) {
+      behind.try_emplace(waiter.crowd, &waiter);
+      continue;
+    }
     if (!reads && elements > 0) --elements;
     if (waiter.trying) {
       // Who only reads is served once, by however much.
@@ -91,6 +95,10 @@ void WaitingRoom::Wake(int db, std::string_view key, Event event) {
     waiter.earned = !event.maybe_more;
     waiter.chained = event.maybe_more && !reads;
     ready.push_back(ticket);
+  }
+  // Nobody else is there to take it: it is kept for who may find its own element gone.
+  for (const auto& [crowd, waiter] : behind) {
+    if (left[crowd] > 0) waiter->fed.emplace_back(key);
   }
   const std::string name(key);
   for (Ticket ticket : ready) {

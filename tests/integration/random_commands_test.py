@@ -239,7 +239,8 @@ class RandomCommandsTest(CrossfadeTest):
         self.assert_every_class_was_accepted(outcome)
         status = self.assert_equal_in_the_end(rig)
         self.assertEqual(status["reads"]["mismatched"], 0, f"seed {SEED}: {rig.admin.mismatches()[:10]}")
-        self.assertGreater(status["reads"]["compared"], COMMANDS // 10)
+        # A script that names no keys and differs makes everything dirty for a while: nothing is compared then.
+        self.assertGreater(status["reads"]["compared"], COMMANDS // 50)
         self.assertEqual(status["synced"], "yes", status)
 
     def figures(self, rig: Rig) -> None:

@@ -81,7 +81,6 @@ class Client : private Stream::Listener {
   void Resume();
 
   bool closing() const { return closing_; }
-  bool paused() const { return paused_; }
   // The secondary was asked for this answer: writes wait for it.
   void NoteShifted(uint64_t sequence) { shifted_until_ = sequence + 1; }
   // For CLIENT LIST. Times by the same clock as `now_ms`.

@@ -186,7 +186,6 @@ void Feeds::AppendSubscriptions(const Feed& feed, std::string* out, int* count) 
 }
 
 void Feeds::Prepare(Side to) {
-  preparing_ = true;
   next_side_ = to;
   for (auto& [client, feed] : feeds_) {
     if (feed->next.connection != nullptr || feed->unconfirmed > 0 || !feed->next.error.empty()) continue;
@@ -256,7 +255,6 @@ bool Feeds::fenced() const {
 }
 
 void Feeds::Switch() {
-  preparing_ = false;
   std::vector<uint64_t> lost;
   for (auto& [client, feed] : feeds_) {
     if (feed->next.connection == nullptr || !feed->next.error.empty()) {
@@ -279,7 +277,6 @@ void Feeds::Switch() {
 }
 
 void Feeds::Cancel() {
-  preparing_ = false;
   for (auto& [client, feed] : feeds_) {
     feed->next = Line();
     feed->now.asked = false;

@@ -92,7 +92,6 @@ class Feeds {
   PrivatePool* pool_;
   Owner* owner_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Feed>> feeds_;  // by client
-  bool preparing_ = false;
   Side next_side_ = Side::kNew;
 };
 

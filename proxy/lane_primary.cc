@@ -72,7 +72,8 @@ void Lane::WriteRefused(Slot* slot) {
   const bool wrote = slot->multi_refused ||
                      (slot->kind == Slot::Kind::kWrite && MayWriteInSpiteOfError(*slot->row, slot->primary_reply));
   if (!wrote) return SkipFollow(slot);
-  if (slot->script.unnamed_keys) {
+  // Run by another user it may have failed for want of rights, which the secondary's side doesn't lack.
+  if (slot->script.unnamed_keys && slot->login == 0) {
     // Nobody knows which keys to copy: the secondary does the same, up to the same error.
     slot->wait_for_both = false;
     return WriteAccepted(slot);
@@ -200,7 +201,9 @@ void Lane::RewriteTransaction(Slot* slot) {
     const RequestView request = command.request.view();
     if (reply.items[i].is_error() && !slot->copies.covered[i] &&
         MayWriteInSpiteOfError(*command.row, slot->element_replies[i])) {
-      MarkKeys(*slot, *command.row, request, FindKeys(*command.row, request), command.db, DirtyCause::kEffectUnknown);
+      const KeyIndices keys = FindKeys(*command.row, request);
+      MarkKeys(*slot, *command.row, request, keys, command.db, DirtyCause::kEffectUnknown);
+      if (keys.empty() && slot->login != 0) dirty_->MarkEverything(slot->order);
       owner_->OnDirty();
     }
     if (!reply.items[i].is_error() || command.row->name.starts_with("eval")) {
@@ -210,7 +213,8 @@ void Lane::RewriteTransaction(Slot* slot) {
   }
   const ServerInfo& server = primary().info();
   RewriteBlock(
-      slot->transaction, slot->db, slot->copies, {slot->element_replies, slot->companions}, TimesOf(*slot),
+      slot->transaction, slot->db, slot->copies, {slot->element_replies, slot->companions, slot->login == 0},
+      TimesOf(*slot),
       [&](size_t i) -> Accepted {
         const QueuedCommand& command = slot->transaction[i];
         const bool script = command.row->effect == Effect::kScript && scripts_ != nullptr;

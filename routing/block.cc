@@ -98,7 +98,8 @@ void RewriteBlock(const std::vector<QueuedCommand>& commands, int db, const Bloc
       follow->unknown = true;
     }
     if (!followed || copies.covered[i]) continue;
-    if (IsErrorReply(result.elements[i]) && !FailsAlike(command, result.elements[i])) continue;
+    const bool fails_alike = result.fails_alike && FailsAlike(command, result.elements[i]);
+    if (IsErrorReply(result.elements[i]) && !fails_alike) continue;
     Follow one;
     if (command.row->route == Route::kBoth) {
       one.bytes = command.request.view().bytes();

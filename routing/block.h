@@ -37,6 +37,8 @@ bool OtherDatabaseKey(const CommandRow& row, RequestView request, BlockCopies::K
 struct BlockResult {
   std::span<const std::string> elements;    // EXEC's, one per command, RESP
   std::span<const std::string> companions;  // PTTL and DUMP of each copied key
+  // Does a script that fails on the primary fail alike on the secondary? Not if another user's rights made it fail.
+  bool fails_alike = true;
 };
 
 // One of the expectations' place: the command that it belongs to, or -1 (SELECT, a copy).

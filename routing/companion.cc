@@ -20,7 +20,8 @@ KeyIndices WrittenKeys(const CommandRow& row, RequestView request) {
 bool MayWriteInSpiteOfError(const CommandRow& row, std::string_view reply) {
   if (row.effect == Effect::kMigrate) return true;
   // Refused before it ran: these codes can't come from a script's own commands.
-  return row.effect == Effect::kScript && ErrorCode(reply) != "NOSCRIPT" && ErrorCode(reply) != "BUSY";
+  return row.effect == Effect::kScript && ErrorCode(reply) != "NOSCRIPT" && ErrorCode(reply) != "BUSY" &&
+         ErrorCode(reply) != "NOPERM";
 }
 
 Companion CompanionOf(const CommandRow& row, RequestView request) {

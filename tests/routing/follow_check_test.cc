@@ -94,5 +94,15 @@ TEST(Meets, TheOldValueBesideALargeIncrement) {
   EXPECT_FALSE(OldValueMet("10000000000", "10000000001", kNil));
 }
 
+TEST(FollowCheck, AScriptThatFailedFailsThereToo) {
+  const Request request = MakeRequest({"EVAL", "return {err='MINE'}", "0"});
+  const CommandRow& row = *FindCommand(request.view());
+  Expectation same;
+  EXPECT_TRUE(Meets(same, row, request.view(), "-MINE one\r\n", "-MINE another\r\n"));
+  EXPECT_FALSE(Meets(same, row, request.view(), "-MINE one\r\n", "-NOSCRIPT no\r\n"));
+  EXPECT_FALSE(Meets(same, row, request.view(), "-MINE one\r\n", "+OK\r\n"));
+  EXPECT_FALSE(Meets(same, row, request.view(), "+OK\r\n", "-MINE one\r\n"));
+}
+
 }  // namespace
 }  // namespace crossfade

@@ -19,9 +19,11 @@ KeyIndices WrittenKeys(const CommandRow& row, RequestView request) {
 
 bool MayWriteInSpiteOfError(const CommandRow& row, std::string_view reply) {
   if (row.effect == Effect::kMigrate) return true;
-  // Refused before it ran: these codes can't come from a script's own commands.
-  return row.effect == Effect::kScript && ErrorCode(reply) != "NOSCRIPT" && ErrorCode(reply) != "BUSY" &&
-         ErrorCode(reply) != "NOPERM";
+  if (row.effect != Effect::kScript) return false;
+  // Refused before it ran: a script's own commands don't fail in these words.
+  const std::string_view code = ErrorCode(reply);
+  const bool no_permission = code == "NOPERM" && reply.find("this user has no permissions") != std::string_view::npos;
+  return code != "NOSCRIPT" && code != "BUSY" && !no_permission;
 }
 
 Companion CompanionOf(const CommandRow& row, RequestView request) {

@@ -71,9 +71,11 @@ bool ScriptBook::IsReadOnly(std::string_view body) {
 
 bool ScriptBook::MentionsUnrepeatable(std::string_view body) {
   // "random" is math.random, "clock" os.clock. XADD: its id is usually left to the server.
-  static constexpr std::string_view kWords[] = {"time",      "clock",      "random",      "spop", "srandmember",
-                                                "randomkey", "hrandfield", "zrandmember", "scan", "sscan",
-                                                "hscan",     "zscan",      "xadd"};
+  static constexpr std::string_view kWords[] = {"time", "clock", "random", "spop", "srandmember", "randomkey",
+                                                "hrandfield", "zrandmember", "scan", "sscan", "hscan", "zscan", "xadd",
+                                                // each store would count the time from when it runs the script
+                                                "expire", "pexpire", "setex", "psetex", "getex", "ex", "px", "expireat",
+                                                "pexpireat", "exat", "pxat", "hexpire", "hpexpire", "hsetex", "hgetex"};
   return MentionsAny(body, kWords);
 }
 

@@ -16,6 +16,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -175,7 +176,8 @@ class Lane : private Link::Owner {
   void CheckDeadlines();
   int64_t WallOf(int64_t us) const { return (us + wall_minus_clock_us_) / 1000; }
   WriteTimes TimesOf(const Slot& slot) const;
-  Accepted AcceptedWrite(const CommandRow& row, RequestView request, std::string_view reply, const Slot& slot) const;
+  Accepted AcceptedWrite(const Slot& slot, const CommandRow& row, RequestView request, std::string_view reply,
+                         std::span<const std::string> companions, bool reply_varies) const;
 
   // lane_submit.cc
   bool SecondaryCanFollow(int db) const;
@@ -184,6 +186,7 @@ class Lane : private Link::Owner {
   void SendToPrimary(Slot* slot);
   void SendTransaction(Slot* slot);
   bool CopiesItsKeys(const QueuedCommand& command) const;
+  static bool HasEffects(const std::vector<QueuedCommand>& commands);
   bool LoginUsable(LoginId login, ReplyTo to);
   ScriptPlan PlanScript(const CommandRow& row, RequestView request) const;
   void ReserveFollow(Slot* slot);

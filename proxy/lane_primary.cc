@@ -120,7 +120,9 @@ void Lane::WriteAccepted(Slot* slot) {
     slot->follow.bytes = slot->request.view().bytes();
     slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
   } else {
-    Rewrite(AcceptedWrite(*slot->row, slot->request.view(), slot->primary_reply, *slot), &slot->follow);
+    Rewrite(AcceptedWrite(*slot, *slot->row, slot->request.view(), slot->primary_reply, slot->companions,
+                          slot->script.reply_varies),
+            &slot->follow);
     if (slot->row->name == "swapdb") DatabasesSwapped(*slot, slot->request.view());
   }
   if (slot->follow.unknown) MarkDirty(*slot, DirtyCause::kEffectUnknown);
@@ -173,17 +175,17 @@ std::string_view Lane::ScriptToLoad(const CommandRow& row, RequestView request, 
   return *body;
 }
 
-Accepted Lane::AcceptedWrite(const CommandRow& row, RequestView request, std::string_view reply,
-                             const Slot& slot) const {
+Accepted Lane::AcceptedWrite(const Slot& slot, const CommandRow& row, RequestView request, std::string_view reply,
+                             std::span<const std::string> companions, bool reply_varies) const {
   const ServerInfo& server = primary().info();
   return {row,
           request,
           reply,
-          slot.companions,
+          companions,
           TimesOf(slot),
           server.eager_consumers,
           server.field_expiry,
-          slot.script.reply_varies,
+          reply_varies,
           ScriptToLoad(row, request, slot.secondary == Half::kPending)};
 }
 
@@ -211,22 +213,14 @@ void Lane::RewriteTransaction(Slot* slot) {
     }
     if (command.row->name == "swapdb" && !reply.items[i].is_error()) DatabasesSwapped(*slot, request);
   }
-  const ServerInfo& server = primary().info();
   RewriteBlock(
       slot->transaction, slot->db, slot->copies, {slot->element_replies, slot->companions, slot->login == 0},
       TimesOf(*slot),
       [&](size_t i) -> Accepted {
         const QueuedCommand& command = slot->transaction[i];
         const bool script = command.row->effect == Effect::kScript && scripts_ != nullptr;
-        return {*command.row,
-                command.request.view(),
-                slot->element_replies[i],
-                {},
-                TimesOf(*slot),
-                server.eager_consumers,
-                server.field_expiry,
-                script && PlanScript(*command.row, command.request.view()).reply_varies,
-                ScriptToLoad(*command.row, command.request.view(), slot->secondary == Half::kPending)};
+        const bool varies = script && PlanScript(*command.row, command.request.view()).reply_varies;
+        return AcceptedWrite(*slot, *command.row, command.request.view(), slot->element_replies[i], {}, varies);
       },
       &slot->follow, &slot->block);
   if (!slot->follow.unknown) return;

@@ -131,6 +131,13 @@ bool Lane::CopiesItsKeys(const QueuedCommand& command) const {
   return CompanionOf(*command.row, command.request.view()) != Companion::kNone;
 }
 
+bool Lane::HasEffects(const std::vector<QueuedCommand>& commands) {
+  for (const QueuedCommand& command : commands) {
+    if (command.row->route == Route::kWrite || command.row->route == Route::kBoth) return true;
+  }
+  return false;
+}
+
 void Lane::SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, int db, int protocol, LoginId login) {
   if (!primary().up()) return AnswerError(to, PrimaryUnreachable());
   if (!LoginUsable(login, to)) return;
@@ -138,10 +145,7 @@ void Lane::SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, in
   slot->login = login;
   slot->transaction = std::move(commands);
   slot->copies = PlanCopies(slot->transaction, [this](const QueuedCommand& command) { return CopiesItsKeys(command); });
-  bool writes = false;
-  for (const QueuedCommand& command : slot->transaction) {
-    writes = writes || command.row->route == Route::kWrite || command.row->route == Route::kBoth;
-  }
+  const bool writes = HasEffects(slot->transaction);
   slot->no_follow = !writes;
   slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && writes;
   SendTransaction(slot);
@@ -234,10 +238,7 @@ void Lane::EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector
   slot->answered_us = io_->clock()->NowUs();
   slot->transaction = std::move(transaction->commands);
   slot->copies = std::move(transaction->copies);
-  bool writes = false;
-  for (const QueuedCommand& command : slot->transaction) {
-    writes = writes || command.row->route == Route::kWrite || command.row->route == Route::kBoth;
-  }
+  const bool writes = HasEffects(slot->transaction);
   slot->no_follow = !writes;
   gates_.Open(transaction->gate);
   if (!replies.ok()) return PrimaryBroke(slot, replies.status());

@@ -34,9 +34,8 @@ void Proxy::OnRequest(Client* client, const Plan& plan, RequestView request, Rep
       return errands_->Run(asker, request.bytes(), [this, to](std::string_view reply) {
         return reply.empty() ? OnClientBroken(to.client) : OnAnswer(to, reply);
       });
-    case Plan::Act::kService: {
+    case Plan::Act::kService:
       return Serve(client, plan, request, to);
-    }
     case Plan::Act::kLocal:
       return AnswerLocally(client, plan, request, to);
     case Plan::Act::kLogin:
@@ -74,7 +73,11 @@ void Proxy::AskPermission(Client* client, const CommandRow& row, RequestView req
   question.done = [this, to, row = &row, done = std::move(done)](const Answers& answers) {
     const auto found = clients_.find(to.client);
     if (found == clients_.end()) return;
-    const std::string_view answer = answers.primary.empty() ? std::string_view() : answers.primary[0];
+    if (answers.primary.empty()) {
+      return done(found->second.get(), "ERR crossfade: the primary can't be asked whether this user may: " +
+                                           std::string(answers.status.message()));
+    }
+    const std::string& answer = answers.primary[0];
     done(found->second.get(), answer == "+OK\r\n" ? "" : NoPermission(answer, row->name));
   };
   lane_->Ask(std::move(question));

@@ -1,9 +1,9 @@
 // A store that says anything: any bytes as the answers to the handshake and to the commands of a fixed mix of clients,
 // with the other store well behaved. tests/fuzz/proxy_world.h says what must hold; at the end the store is well again.
 //
-// The first input byte says which store is hostile, the second how much of the handshake it does well, the third in what
-// pieces it speaks. The rest is what it says; a zero byte ends the connection, 0x01 lets it answer one command as a
-// server would, 0x02 to 0x04 let time pass.
+// The first input byte says which store is hostile, the second how much of the handshake it does well, the third in
+// what pieces it speaks. The rest is what it says; a zero byte ends the connection, 0x01 lets it answer one command as
+// a server would, 0x02 to 0x04 let time pass.
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -2,8 +2,8 @@
 // raw bytes, answers in any order between connections and of any content, broken connections, clients that don't read,
 // operators' requests, time. tests/fuzz/proxy_world.h says what must hold.
 //
-// The input is read by FuzzedDataProvider: what is said (words, bytes) from its front, as strings that a backslash ends,
-// choices from its end. tests/fuzz/make_corpus.py knows the order, and writes the seeds.
+// The input is read by FuzzedDataProvider: what is said (words, bytes) from its front, as strings that a backslash
+// ends, choices from its end. tests/fuzz/make_corpus.py knows the order, and writes the seeds.
 #include <fuzzer/FuzzedDataProvider.h>
 
 #include <array>

@@ -147,9 +147,10 @@ void ProxyWorld::Read(Peer* peer) {
 void ProxyWorld::AskAdmin(std::string_view method, std::string_view path, std::string_view body) {
   const FakePeerPtr peer = io_.Dial(kAdminPort);
   Require(peer != nullptr, "the admin port listens");
-  peer->Deliver(fmt::format("{} {} HTTP/1.1\r\nhost: 127.0.0.1:6401\r\ncontent-type: application/json\r\n"
-                            "content-length: {}\r\n\r\n{}",
-                            method, path, body.size(), body));
+  peer->Deliver(
+      fmt::format("{} {} HTTP/1.1\r\nhost: 127.0.0.1:6401\r\ncontent-type: application/json\r\n"
+                  "content-length: {}\r\n\r\n{}",
+                  method, path, body.size(), body));
   admins_.push_back(peer);
   Turn();
 }

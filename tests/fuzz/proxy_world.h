@@ -1,7 +1,7 @@
 // The whole proxy over FakeIo, with two toy stores and a few clients, driven one step at a time by what a fuzzer found:
 // small limits, so that each is reached. Owns everything. What it checks by itself: what the stores and the clients are
-// sent is well formed, whatever either of them sends; the limits hold at each step; and once everybody is well again and
-// the clients have gone, the lane is drained, a shutdown comes to its end in its time, and no timer is left.
+// sent is well formed, whatever either of them sends; the limits hold at each step; and once everybody is well again
+// and the clients have gone, the lane is drained, a shutdown comes to its end in its time, and no timer is left.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "conf/config.h"
-#include "proxy/proxy.h"
 #include "protocol/resp_parser.h"
+#include "proxy/proxy.h"
 #include "tests/fuzz/toy_store.h"
 #include "tests/proxy/fake_io.h"
 

@@ -30,7 +30,8 @@ struct Usual {
   std::string_view names, reply;
 };
 constexpr Usual kUsual[] = {
-    {" set setex psetex mset hmset ltrim lset rename restore flushdb flushall swapdb xgroup xsetid pfmerge ", "+OK\r\n"},
+    {" set setex psetex mset hmset ltrim lset rename restore flushdb flushall swapdb xgroup xsetid pfmerge ",
+     "+OK\r\n"},
     {" function script acl client config watch unwatch select auth migrate json.set ts.create ", "+OK\r\n"},
     {" get getset getdel getex substr getrange hget lindex lpop rpop spop srandmember lmove rpoplpush ", "$1\r\na\r\n"},
     {" hrandfield zrandmember randomkey echo object ", "$1\r\na\r\n"},
@@ -41,8 +42,7 @@ constexpr Usual kUsual[] = {
     {" hgetall zpopmin zpopmax hgetex hgetdel ", "*2\r\n$1\r\na\r\n$1\r\n1\r\n"},
     {" xadd ", "$3\r\n1-1\r\n"},
     {" xrange xrevrange xclaim ", "*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"},
-    {" xread xreadgroup ",
-     "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"},
+    {" xread xreadgroup ", "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"},
     {" xautoclaim ", "*3\r\n$3\r\n0-0\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n*0\r\n"},
     {" lmpop ", "*2\r\n$1\r\nk\r\n*1\r\n$1\r\na\r\n"},
     {" zmpop ", "*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n"},

@@ -1,6 +1,7 @@
-// A store behind FakeIo that keeps no data: it takes connections, reads commands (each must be well formed), and answers
-// what is due when the target says so: as a server would by the command's name, or with any bytes. MULTI and EXEC count,
-// and a subscription's frames come as they do from a server, so that its answers stay in step with what was asked.
+// A store behind FakeIo that keeps no data: it takes connections, reads commands (each must be well formed), and
+// answers what is due when the target says so: as a server would by the command's name, or with any bytes. MULTI and
+// EXEC count, and a subscription's frames come as they do from a server, so that its answers stay in step with what was
+// asked.
 //
 // The target owns it, and chooses; nothing happens by itself. The FakeIo must outlive it.
 #pragma once
@@ -22,8 +23,8 @@ class ToyStore {
 
   // What it says of itself, from its next handshake on.
   bool resp3 = true;
-  int version = 0;           // which of a few versions and products
-  uint64_t generation = 1;   // its run_id
+  int version = 0;          // which of a few versions and products
+  uint64_t generation = 1;  // its run_id
   bool loading = false, replica = false, empty = true;
 
   // Takes every connection that waits, or refuses them.

@@ -19,19 +19,24 @@
 namespace crossfade {
 namespace {
 
-constexpr size_t kMaxBytes = 4096 + 3 * (256 << 10);
+constexpr size_t kHeadBytes = 4096, kSegmentBytes = 256 << 10;  // as KeyLog's
+constexpr size_t kMaxBytes = kHeadBytes + 8 * kSegmentBytes;
 
+// One block for all runs: what a run has used is zeros again afterwards.
 class FuzzMemory : public DurableMemory {
  public:
-  FuzzMemory() : block_(new char[kMaxBytes]()) { ASAN_POISON_MEMORY_REGION(block_.get(), kMaxBytes); }
-  ~FuzzMemory() override { ASAN_UNPOISON_MEMORY_REGION(block_.get(), kMaxBytes); }
+  FuzzMemory() { ASAN_POISON_MEMORY_REGION(block_, kMaxBytes); }
+  ~FuzzMemory() override {
+    Truncate(0);
+    ASAN_UNPOISON_MEMORY_REGION(block_, kMaxBytes);
+  }
 
-  char* data() override { return block_.get(); }
+  char* data() override { return block_; }
   size_t size() const override { return size_; }
   absl::Status Grow(size_t size) override {
     if (full || size > kMaxBytes) return absl::ResourceExhaustedError("the disk is full");
     Require(size >= size_, "it only grows");
-    ASAN_UNPOISON_MEMORY_REGION(block_.get(), size);
+    ASAN_UNPOISON_MEMORY_REGION(block_, size);
     size_ = size;
     return absl::OkStatus();
   }
@@ -40,15 +45,15 @@ class FuzzMemory : public DurableMemory {
   // As a torn file would be.
   void Truncate(size_t size) {
     if (size >= size_) return;
-    memset(block_.get() + size, 0, size_ - size);
-    ASAN_POISON_MEMORY_REGION(block_.get() + size, size_ - size);
+    memset(block_ + size, 0, size_ - size);
+    ASAN_POISON_MEMORY_REGION(block_ + size, size_ - size);
     size_ = size;
   }
 
   bool full = false;
 
  private:
-  std::unique_ptr<char[]> block_;
+  alignas(64) static inline char block_[kMaxBytes];
   size_t size_ = 0;
 };
 
@@ -126,7 +131,7 @@ class World {
     for (int i = input_->ConsumeIntegralInRange(0, 8); i > 0 && memory_.size() > 0; --i) {
       // Most of what is there is near the beginning of the header, or of a segment.
       const size_t segment = input_->ConsumeIntegralInRange<size_t>(0, 3);
-      const size_t from = segment == 0 ? 0 : 4096 + (segment - 1) * (256 << 10);
+      const size_t from = segment == 0 ? 0 : kHeadBytes + (segment - 1) * kSegmentBytes;
       const size_t offset = std::min(memory_.size(), from + input_->ConsumeIntegralInRange<size_t>(0, 300));
       const std::string bytes = input_->ConsumeRandomLengthString(64);
       const size_t size = std::min(bytes.size(), memory_.size() - offset);
@@ -140,7 +145,7 @@ class World {
     const bool was_full = std::exchange(memory_.full, false);
     const size_t size_before = memory_.size();
     opened_ = log_->Open(boot_id, &found_).ok();
-    Require(opened_ || size_before + (256 << 10) + 4096 > kMaxBytes, "there is room for an empty log");
+    Require(opened_ || size_before + kSegmentBytes > kMaxBytes, "there is room for an empty log");
     memory_.full = was_full;
     boot_id_ = boot_id;
     if (!opened_) {  // begins again with a new file

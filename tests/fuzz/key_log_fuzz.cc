@@ -8,7 +8,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <functional>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,11 +61,12 @@ class FuzzMemory : public DurableMemory {
   size_t size_ = 0;
 };
 
-// What one Append was given, flat.
+// What one Append was given, flat and short.
 std::string Flat(uint8_t tag, std::span<const KeyLog::Key> keys) {
   std::string flat(1, static_cast<char>(tag));
   for (const KeyLog::Key& key : keys) {
-    flat += std::to_string(key.db) + ':' + std::to_string(key.name.size()) + ':' + std::string(key.name);
+    flat += std::to_string(key.db) + ':' + std::to_string(key.name.size()) + ':' + std::string(key.name.substr(0, 16)) +
+            std::to_string(std::hash<std::string_view>()(key.name));
   }
   return flat;
 }
@@ -159,13 +164,11 @@ class World {
     if (found_.fresh || !found_.useless.empty()) Require(Visited().empty(), "it is empty then");
   }
 
-  std::multimap<std::string, Place> Visited() {
-    std::multimap<std::string, Place> visited;
-    size_t bytes = 0;
+  std::map<Place, std::string> Visited() {
+    std::map<Place, std::string> visited;
     log_->Visit([&](Place place, uint8_t tag, std::span<const KeyLog::Key> keys) {
       Require(place != KeyLog::kNowhere, "what is visited has a place");
-      visited.emplace(Flat(tag, keys), place);
-      bytes += visited.begin()->first.size();
+      Require(visited.emplace(place, Flat(tag, keys)).second, "each place is visited once");
     });
     Require(visited.empty() == (log_->live_bytes() == 0), "live bytes are those of records");
     Require(log_->live_bytes() <= log_->size_bytes(), "live bytes are within the file");
@@ -175,10 +178,6 @@ class World {
   // From here on, what the log says counts.
   void TakeOver() {
     model_ = Visited();
-    std::vector<Place> places;
-    for (const auto& [flat, place] : model_) places.push_back(place);
-    std::sort(places.begin(), places.end());
-    Require(std::adjacent_find(places.begin(), places.end()) == places.end(), "each place is visited once");
     Require(Visited() == model_, "a second visit is like the first");
     everything_ = log_->everything();
     unlogged_ = log_->unlogged();
@@ -194,8 +193,7 @@ class World {
   // After a crash (the process's alone), or after a Close and a start of the machine.
   void Reopen(bool closed) {
     CheckAgrees();
-    std::vector<std::string> before, after;
-    for (const auto& [flat, place] : model_) before.push_back(flat);
+    const auto before = model_;
     const bool was_full = memory_.full;
     const bool sure = !closed || log_->Close().ok();
     const char* boot_id = closed ? (boot_id_ == "boot" ? "later" : "boot") : boot_id_.c_str();
@@ -206,8 +204,7 @@ class World {
       Require(counted || !sure, "what was closed, or only crashed, can be relied on");
     } else {
       Require(!counted, "who has counted keys does not know which they were");
-      for (const auto& [flat, place] : Visited()) after.push_back(flat);
-      Require(after == before, "a crash forgets nothing and invents nothing");
+      Require(Visited() == before, "a crash forgets nothing and invents nothing");
       Require(log_->everything() == everything, "everything outlives a crash");
     }
     memory_.full = was_full;
@@ -240,7 +237,7 @@ class World {
       return;
     }
     Require(log_->size_bytes() <= kMaxBytes, "the file is within its size");
-    model_.emplace(Flat(tag, keys), place);
+    Require(model_.emplace(place, Flat(tag, keys)).second, "no place is given twice");
   }
 
   void EraseOne() {
@@ -254,7 +251,7 @@ class World {
     for (int times = input_->ConsumeIntegralInRange(0, 3) == 0 ? 150 : 1; times > 0 && !model_.empty(); --times) {
       from = std::min(from, model_.size() - 1);
       const auto erased = std::next(model_.begin(), static_cast<ptrdiff_t>(from));
-      log_->Erase(erased->second);
+      log_->Erase(erased->first);
       model_.erase(erased);
     }
   }
@@ -275,9 +272,8 @@ class World {
   }
 
   void EraseAt(Place place, const std::string& flat) {
-    const auto [begin, end] = model_.equal_range(flat);
-    const auto found = std::find_if(begin, end, [&](const auto& entry) { return entry.second == place; });
-    Require(found != end, "what is visited was appended");
+    const auto found = model_.find(place);
+    Require(found != model_.end() && found->second == flat, "what is visited was appended");
     model_.erase(found);
     log_->Erase(place);
   }
@@ -297,7 +293,7 @@ class World {
   KeyLog::Found found_;
   bool opened_ = false;
   std::string boot_id_;
-  std::multimap<std::string, Place> model_;  // what the log must hold: what was appended, and where
+  std::map<Place, std::string> model_;  // what the log must hold: what was appended, and where
   uint32_t unlogged_ = 0;
   Place counted_place_ = KeyLog::kNowhere;
   bool everything_ = false;

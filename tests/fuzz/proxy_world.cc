@@ -56,7 +56,8 @@ Config MakeConfig(uint32_t variant) {
 }
 
 void BeQuiet() {
-  static const bool quiet = [] {  // log lines are made, and go nowhere
+  // Log lines are made, and go nowhere. spdlog owns the logger, and the logger its sink, together with whoever asks.
+  static const bool quiet = [] {
     spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::null_sink_st>()));
     return true;
   }();

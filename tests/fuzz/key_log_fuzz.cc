@@ -85,7 +85,7 @@ class World {
       Open("boot");
       Require(found_.fresh, "an empty file is a fresh log");
     }
-    for (int steps = 0; steps < 400 && input_->remaining_bytes() > 0; ++steps) Step();
+    for (int steps = 0; steps < 100 && input_->remaining_bytes() > 0; ++steps) Step();
     memory_.full = false;
     Reopen(false);
   }
@@ -222,7 +222,10 @@ class World {
     }
     for (const std::string& name : names) keys.push_back({input_->ConsumeIntegralInRange(0, 65535), name});
     const uint8_t tag = input_->ConsumeIntegral<uint8_t>();
-    for (int times = input_->ConsumeIntegralInRange(0, 3) == 0 ? 200 : 1; times > 0; --times) {
+    size_t bytes = 1;
+    for (const std::string& name : names) bytes += name.size();
+    const size_t many = std::min<size_t>(200, 1 + kSegmentBytes / bytes);
+    for (size_t times = input_->ConsumeIntegralInRange(0, 3) == 0 ? many : 1; times > 0; --times) {
       Remember(log_->Append(keys, tag), tag, keys);
     }
   }

@@ -6,6 +6,7 @@
 // ends, choices from its end. tests/fuzz/make_corpus.py knows the order, and writes the seeds.
 #include <fuzzer/FuzzedDataProvider.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -15,7 +16,9 @@
 namespace crossfade {
 namespace {
 
-constexpr size_t kMaxSteps = 400;
+// So that no input takes long: time is what costs most.
+constexpr size_t kMaxSteps = 300;
+constexpr int64_t kMaxPauseMs = 40'000;  // all together
 constexpr std::array<int64_t, 8> kPausesMs = {0, 1, 25, 60, 100, 1000, 6000, 31'000};
 
 struct AdminRequest {
@@ -111,8 +114,14 @@ class Run {
         store.AnswerWith(who >> 1, '$' + std::to_string(who * 4096) + "\r\n" + std::string(who * 4096, 'x') + "\r\n");
         return world_.Turn();
       default:
-        return world_.Advance(kPausesMs[who % kPausesMs.size()]);
+        return Pause(kPausesMs[who % kPausesMs.size()]);
     }
+  }
+
+  void Pause(int64_t ms) {
+    ms = std::min(ms, kMaxPauseMs - paused_ms_);
+    paused_ms_ += ms;
+    world_.Advance(ms);
   }
 
   // With what it had, or as another process.
@@ -131,6 +140,7 @@ class Run {
 
   FuzzedDataProvider input_;
   ProxyWorld world_;
+  int64_t paused_ms_ = 0;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 target has changed how it reads its input; what libFuzzer found and somebody kept by hand is left alone."""
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import List, Sequence, Tuple, Union
@@ -27,7 +28,7 @@ class Input:
         return self
 
     def number(self, value: int, size: int = 1) -> Input:
-        # ConsumeIntegralInRange takes bytes from the end, the first one as the lowest … shifted up by each later one.
+        # The first byte that is taken is the highest.
         for i in reversed(range(size)):
             self.back.append(value >> (8 * i) & 255)
         return self
@@ -46,7 +47,7 @@ def write(target: str, name: str, content: bytes) -> None:
 # ---- proxy_fuzz ----
 
 COMMAND, RAW, ANSWER_SOME, ANSWER_ALL, ANSWER_AS, ANSWER_WITH, SAY = 0, 12, 13, 16, 18, 20, 21
-CLOSE, CONNECT, RESTART, HANG, LEAVE, ADMIN, ADMIN_BODY, LARGE, PAUSE = 22, 23, 24, 25, 26, 27, 28, 29, 30
+CLOSE, CONNECT, RESTART, HANG, LEAVE, ADMIN, ADMIN_BODY, LARGE, PAUSE, CRASH = 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 Step = Union[Tuple[int, int], Tuple[int, int, Union[str, bytes, int]]]
 
 
@@ -121,6 +122,10 @@ def proxy_seeds() -> None:
                              (ANSWER_ALL, 0)],
         "primary_breaks": [(COMMAND, 0, "SET k v"), (COMMAND, 1, "GET k"), (CLOSE, 0), (PAUSE, 2), (CONNECT, 0), (ANSWER_ALL, 0)],
         "primary_refuses": [(CLOSE, 0), (PAUSE, 2), (CONNECT, 2), (COMMAND, 0, "SET k v"), (COMMAND, 0, "GET k"), (PAUSE, 5)],
+        "crash": [(COMMAND, 0, "SET k v"), (COMMAND, 1, "INCR l"), (ANSWER_SOME, 0), (CRASH, 0), (CONNECT, 0), (CONNECT, 1),
+                  (ANSWER_ALL, 0), (PAUSE, 4), (ANSWER_ALL, 0)],
+        "crash_full": [(CRASH, 3), (COMMAND, 0, "SET k v"), (ADMIN, 13), (ANSWER_ALL, 0), (COMMAND, 0, "SET l v"), (CRASH, 0),
+                       (CRASH, 1)],
         "silent_secondary": talk("SET k v")[:1] + [(ANSWER_SOME, 0), (PAUSE, 6), (PAUSE, 6)],
         "rubbish": [(COMMAND, 0, "SET k v"), (ANSWER_WITH, 0, "hello"), (COMMAND, 1, "GET k"), (ANSWER_WITH, 0, "$5\r\nab")],
         "too_many": [(COMMAND, 0, "SET k v"), (ANSWER_WITH, 0, "+OK\r\n+OK\r\n:1\r\n"), (SAY, 1, "+OK\r\n"), (ANSWER_ALL, 0)],
@@ -280,6 +285,24 @@ def module_seeds() -> None:
     write("module_commands_fuzz", "not_one", b"-ERR unknown command\r\n*1\r\n$-1\r\n*2\r\n*0\r\n*1\r\n$1\r\na\r\n")
 
 
+# ---- state_file_fuzz ----
+
+def state_seeds() -> None:
+    state = {"format": 1, "old": "a:1", "new": "b:2", "epoch": 2, "primary": "new", "secondary": "follow", "ack": "primary",
+             "reads_new": 25.0, "compare": 100, "split": "key", "on_miss": "nil", "synced": True, "unsynced_why": "", "cold": False,
+             "distrust": "", "keep_secondary": "", "instance": "abc",
+             "flips": [{"at_ms": 1700000000000, "to": "new", "pause_ms": 1.5, "forced": False}],
+             "identities": {"old": {"product": "redis", "run_id": "f", "started_ms": 1}, "new": {}}}
+    variants = {"whole": state, "identities_list": {**state, "identities": []}, "identity_text": {**state, "identities": {"old": "x"}},
+                "flips_number": {**state, "flips": 5}, "flips_text": {**state, "flips": ["x"]}, "large": {**state, "epoch": 1e300},
+                "negative": {**state, "epoch": -1, "reads_new": -5}, "no_format": {**state, "format": "1"},
+                "other_format": {**state, "format": 2}, "lacks": {"format": 1}, "list": [state], "null": None}
+    for name, value in variants.items():
+        write("state_file_fuzz", name, json.dumps(value).encode())
+    write("state_file_fuzz", "cut", json.dumps(state).encode()[:100])
+    write("state_file_fuzz", "deep", b"[" * 500)
+
+
 if __name__ == "__main__":
     proxy_seeds()
     hostile_seeds()
@@ -288,3 +311,4 @@ if __name__ == "__main__":
     http_seeds()
     info_seeds()
     module_seeds()
+    state_seeds()

@@ -1,6 +1,6 @@
 // Random clients through the whole proxy (Client, Lane and all that stands beside them) to two toy stores: commands,
 // raw bytes, answers in any order between connections and of any content, broken connections, clients that don't read,
-// operators' requests, time. tests/fuzz/proxy_world.h says what must hold.
+// operators' requests, full disks, crashes, time. tests/fuzz/proxy_world.h says what must hold.
 //
 // The input is read by FuzzedDataProvider: what is said (words, bytes) from its front, as strings that a backslash
 // ends, choices from its end. tests/fuzz/make_corpus.py knows the order, and writes the seeds.
@@ -113,6 +113,10 @@ class Run {
       case 29:  // large answers, to whoever reads and whoever doesn't
         store.AnswerWith(who >> 1, '$' + std::to_string(who * 4096) + "\r\n" + std::string(who * 4096, 'x') + "\r\n");
         return world_.Turn();
+      case 31:
+        if (who & 1) world_.SetDiskFull((who & 2) != 0);
+        if ((who & 1) == 0) world_.Crash();
+        return;
       default:
         return Pause(kPausesMs[who % kPausesMs.size()]);
     }

@@ -1,8 +1,5 @@
 #include "tests/fuzz/proxy_world.h"
 
-#include <unistd.h>
-
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -68,10 +65,12 @@ void BeQuiet() {
 
 ProxyWorld::ProxyWorld(uint32_t variant) : config_(MakeConfig(variant)), old_(&io_, kOldPort), new_(&io_, kNewPort) {
   BeQuiet();
-  config_.state_dir = "/dev/shm/cf-fuzz-" + std::to_string(getpid());
-  std::filesystem::remove_all(config_.state_dir);
-  auto proxy = Proxy::Start(&io_, config_);
-  Require(proxy.ok(), "a proxy with an empty state directory starts");
+  Start();
+}
+
+void ProxyWorld::Start() {
+  auto proxy = Proxy::Start(&io_, &storage_, config_);
+  Require(proxy.ok(), "a proxy starts, with an empty state directory or its own");
   proxy_ = std::move(*proxy);
 }
 
@@ -167,6 +166,21 @@ void ProxyWorld::Advance(int64_t ms) {
   Turn();
 }
 
+void ProxyWorld::Crash() {
+  Turn();  // what was put off to the end of the turn is done
+  const bool unknown = proxy_->journal().in_flight().live_bytes() > 0 || proxy_->dirty().size() > 0;
+  const bool everything = proxy_->dirty().everything();
+  const Side primary = proxy_->migration().primary();
+  proxy_.reset();
+  const bool full = std::exchange(storage_.full, false);
+  Start();
+  storage_.full = full;
+  Require(!unknown || !proxy_->dirty().clean(), "keys whose outcome was unknown are dirty");
+  Require(!everything || proxy_->dirty().everything(), "everything is still dirty");
+  Require(proxy_->migration().primary() == primary, "the primary is who it was");
+  Turn();
+}
+
 void ProxyWorld::Turn() {
   io_.clock()->Advance(0);
   for (Peer& peer : clients_) {
@@ -217,6 +231,7 @@ void ProxyWorld::LeaveAll() {
 }
 
 void ProxyWorld::Finish() {
+  storage_.full = false;
   for (ToyStore* store : {&old_, &new_}) store->loading = store->replica = false;
   LeaveAll();
   // A store that owes half an answer is cut off after response_ms, and reached again; a client that was not being read
@@ -238,6 +253,8 @@ void ProxyWorld::Finish() {
   Require(proxy_->clients() == 0, "who has left is forgotten");
   Require(proxy_->waiting_room().size() == 0, "nobody waits for a key");
   Require(drained, "the lane is drained");
+  const KeyLog& in_flight = proxy_->journal().in_flight();
+  Require(in_flight.live_bytes() == 0 && in_flight.unlogged() == 0, "no write is in flight in the journal");
 
   bool done = false;
   proxy_->Shutdown([&done] { done = true; });

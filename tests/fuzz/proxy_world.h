@@ -13,6 +13,7 @@
 #include "conf/config.h"
 #include "protocol/resp_parser.h"
 #include "proxy/proxy.h"
+#include "tests/fuzz/memory_storage.h"
 #include "tests/fuzz/toy_store.h"
 #include "tests/proxy/fake_io.h"
 
@@ -39,6 +40,11 @@ class ProxyWorld {
   void Leave(size_t client);
   void AskAdmin(std::string_view method, std::string_view path, std::string_view body);
 
+  // The proxy ends in the midst of everything, and another one begins with what is in its state directory.
+  void Crash();
+  // The disk is full from now on, or has room again.
+  void SetDiskFull(bool full) { storage_.full = full; }
+
   void Advance(int64_t ms);
   // The loop's turn ends: what was put off to then runs. The limits are checked.
   void Turn();
@@ -56,8 +62,10 @@ class ProxyWorld {
   void Read(Peer* peer);
   Peer* Reach(size_t client);
   void LeaveAll();
+  void Start();
 
   FakeIo io_;
+  MemoryStorage storage_;
   Config config_;
   ToyStore old_, new_;
   std::vector<Peer> clients_{kClients};

@@ -9,6 +9,10 @@
 
 namespace crossfade {
 
+absl::Status OutOfStep() {
+  return absl::InternalError("a reply that nobody asked for");
+}
+
 Link::Link(Io* io, Side side, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner)
     : io_(io),
       side_(side),
@@ -58,6 +62,12 @@ void Link::Switch(int db, int protocol, int64_t now_us, LoginId login) {
 
 void Link::Owe(Slot* slot, Owed::What what, int64_t now_us) {
   owed_.Push() = Owed{slot, what, login_, now_us};
+}
+
+void Link::AskAside(std::string_view commands, int replies, int64_t now_us) {
+  Switch(db_, protocol_, now_us);
+  Write(commands);
+  for (int i = 0; i < replies; ++i) Owe(nullptr, Owed::What::kProbe, now_us);
 }
 
 int64_t Link::OldestOwedUs(int64_t now_us) const {
@@ -110,11 +120,13 @@ void Link::OnUnreachable(const absl::Status& why) {
 }
 
 void Link::OnReply(std::string_view reply) {
-  if (owed_.empty()) return Cut(absl::DataLossError("a reply that nobody asked for"));
+  if (owed_.empty()) return Cut(OutOfStep());
   const Owed owed = owed_.front();
   owed_.Pop();
   switch (owed.what) {
     case Owed::What::kClock: {
+      // Whatever else came here was for somebody else: each reply since the last TIME may have gone to the wrong one.
+      if (!IsErrorReply(reply) && ParseReply(reply).items.size() != 2) return Cut(OutOfStep());
       ClockReading reading;
       const int64_t now_ms = io_->clock()->WallMs();
       // A reading that waited behind other work says little; a much worse one doesn't replace a better one.
@@ -141,6 +153,7 @@ void Link::OnReply(std::string_view reply) {
       break;
     case Owed::What::kCompanion:
     case Owed::What::kQueued:
+    case Owed::What::kProbe:
       break;
   }
   owner_->OnLinkReply(side_, owed, reply);

@@ -27,12 +27,19 @@ struct Owed {
     kSwitch,     // SELECT or HELLO
     kLogin,      // AUTH as another user; no slot
     kClock,      // TIME; no slot
+    kProbe,      // asked by AskAside; no slot
   };
   Slot* slot = nullptr;
   What what = What::kMain;
   LoginId login = 0;  // by whose rights it was sent
   int64_t sent_us = 0;
 };
+
+// Why a connection is cut whose replies don't belong to what was asked: how many were mistaken, nobody can say.
+absl::Status OutOfStep();
+inline bool IsOutOfStep(const absl::Status& why) {
+  return absl::IsInternal(why);
+}
 
 class Link : private Upstream::Owner {
  public:
@@ -67,6 +74,8 @@ class Link : private Upstream::Owner {
   // Sends bytes that are answered by replies which are announced, in order, by Owe. REQUIRES: up().
   void Write(std::string_view bytes) { upstream_.Send(bytes); }
   void Owe(Slot* slot, Owed::What what, int64_t now_us);
+  // Commands that stand for no slot, by the proxy's own rights, wherever the connection is. REQUIRES: up().
+  void AskAside(std::string_view commands, int replies, int64_t now_us);
 
   // May more be sent, or is the socket full?
   bool writable() const { return upstream_.unsent_bytes() < kMaxUnsentBytes; }

@@ -323,6 +323,7 @@ void Proxy::Tick() {
     }
     SweepGoneClients();
   }
+  lane_->WatchSecondary();
   keeper_->NoticeOverflow();
   repair_->Wake();
   SweepIfDue();

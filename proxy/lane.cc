@@ -103,6 +103,8 @@ void Lane::AnswerError(ReplyTo to, const std::string& text) {
 
 std::string Lane::PrimaryUnreachable() const {
   const Upstream& upstream = primary().upstream();
+  // Libraries know this one by its code, and try again by themselves.
+  if (upstream.loading()) return "LOADING Redis is loading the dataset in memory";
   return fmt::format("ERR crossfade: the primary ({}, {}) is {}: {}", SideName(migration_->primary()),
                      upstream.address().ToString(), upstream.StateWord(),
                      upstream.last_error().empty() ? "not connected yet" : upstream.last_error());

@@ -14,10 +14,6 @@ namespace crossfade {
 namespace {
 constexpr int64_t kCompareToleranceMs = 100;
 constexpr int kDivergencesLoggedPerSecond = 5;
-
-bool GivesNoAnswer(std::string_view reply) {
-  return IsErrorReply(reply) && IsNoAnswer(ErrorCode(reply));
-}
 }  // namespace
 
 // Takes a turn on the secondary, and charges it to the backlog.

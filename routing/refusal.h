@@ -4,6 +4,8 @@
 
 #include <string_view>
 
+#include "protocol/reply.h"
+
 namespace crossfade {
 
 // The store as a whole is in no state to take writes. Not here: WRONGTYPE and ERR, which are about one key or command,
@@ -16,8 +18,10 @@ inline bool RefusesAll(std::string_view code) {
   return false;
 }
 
-// Not to be held against another store's answer.
-inline bool IsNoAnswer(std::string_view code) {
+// Is this reply not to be held against another store's?
+inline bool GivesNoAnswer(std::string_view reply) {
+  if (!IsErrorReply(reply)) return false;
+  const std::string_view code = ErrorCode(reply);
   return RefusesAll(code) || code == "NOPERM";
 }
 

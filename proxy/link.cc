@@ -88,6 +88,10 @@ void Link::Tick(int64_t now_us, int64_t wall_ms) {
     if (now_us - since > timeouts_->response_ms * 1000) {
       return Cut(absl::DeadlineExceededError(fmt::format("no reply for {} ms", timeouts_->response_ms)));
     }
+    const int64_t whole_ms = kWholeReplySpans * timeouts_->response_ms;
+    if (now_us - std::max(last_reply_us_, owed_.front().sent_us) > whole_ms * 1000) {
+      return Cut(absl::DeadlineExceededError(fmt::format("no whole reply for {} ms", whole_ms)));
+    }
   }
   // One clock question at a time: a backend that is stuck isn't asked again and again.
   if (clock_asked_ms_ != 0) return;
@@ -121,6 +125,7 @@ void Link::OnUnreachable(const absl::Status& why) {
 
 void Link::OnReply(std::string_view reply) {
   if (owed_.empty()) return Cut(OutOfStep());
+  last_reply_us_ = last_read_us();
   const Owed owed = owed_.front();
   owed_.Pop();
   switch (owed.what) {

@@ -87,7 +87,8 @@ class Link : private Upstream::Owner {
   // Hands out what was owed, oldest first, when the connection is gone. False when there is nothing left.
   bool TakeOwed(Owed* owed);
 
-  // Every second: asks for the time, and cuts a connection that owes replies and has been silent for too long.
+  // Every second: asks for the time, and cuts a connection that owes replies and has been silent for too long, or whose
+  // bytes have made no whole reply for much longer: a length that was never meant swallows all that comes.
   void Tick(int64_t now_us, int64_t wall_ms);
   void Cut(const absl::Status& why) { upstream_.Cut(why); }
 
@@ -98,6 +99,7 @@ class Link : private Upstream::Owner {
 
  private:
   static constexpr size_t kMaxUnsentBytes = 1 << 20;
+  static constexpr int64_t kWholeReplySpans = 10;  // times timeouts.response
 
   void OnUp() override;
   void OnDown(const absl::Status& why) override;
@@ -119,6 +121,7 @@ class Link : private Upstream::Owner {
   LoginId login_ = 0;
   ClockReading clock_;
   int64_t clock_asked_ms_ = 0;
+  int64_t last_reply_us_ = 0;
   LatencyWindow latency_;
 };
 

@@ -1,95 +1,16 @@
 """The secondary is slow, silent, full, read-only, locked or mad: no client notices, the breaker leaves it alone, and
 afterwards it holds what the primary holds."""
+import concurrent.futures
 import shutil
-import statistics
-import threading
 import time
 from typing import Any, Callable
 
 import redis
 
 from admin import wait_until
-from harness import HOST, LONG, CrossfadeTest, Rig, free_port, main
-from relay import Relay
+from harness import HOST, LONG, Rig, free_port, main
 from traffic import Load, LoadSpec, raw_client
-
-REPAIR = "[repair]\nkeys_per_second = 20000\n"
-# Quick to decide, so that tests are short. Where the breaker must stay closed, the defaults are in force.
-QUICK = REPAIR + '[breaker]\nslow = "500ms"\nopen = "200ms"\nprobe = "50ms"\n'
-UNNOTICED_MS = 100.0  # of the median of a client's writes on a noisy machine; what happens to the secondary is longer
-
-
-class TroubleTest(CrossfadeTest):
-    """What the tests of one trouble each have in common."""
-
-    def relayed(self, side: str = "new", **options: Any) -> tuple[Rig, Relay]:
-        """A rig whose proxy reaches one store through a relay."""
-        rig = self.rig(start=False, **options)
-        relay = Relay(rig.server(side).port)
-        self.addCleanup(relay.stop)
-        if side == "new":
-            rig.proxy.new_url = relay.url
-        else:
-            rig.proxy.old_url = relay.url
-        return rig.start_connected(), relay
-
-    def breaker(self, rig: Rig) -> dict:
-        return rig.admin.status()["backends"]["new"]["breaker"]
-
-    def wait_breaker(self, rig: Rig, state: str, timeout: float = 30.0) -> dict:
-        return rig.admin.wait_status(lambda status: status["backends"]["new"]["breaker"]["state"] == state, timeout,
-                                     f"breaker {state}")
-
-    def write(self, client: redis.Redis, count: int, prefix: str = "key") -> list[float]:
-        """Writes whose answers are known; their times in ms."""
-        times = []
-        for number in range(count):
-            begin = time.monotonic()
-            self.assertEqual(client.execute_command("SET", f"{prefix}:{number}", f"value {number}"), b"OK")
-            times.append((time.monotonic() - begin) * 1000)
-            self.assertEqual(client.execute_command("GET", f"{prefix}:{number}"), b"value %d" % number)
-        return times
-
-    def write_until(self, rig: Rig, client: redis.Redis, condition: Callable[[dict], Any], what: str) -> dict:
-        """Writes on until the status is so. Returns that status."""
-        times: list[float] = []
-
-        def written() -> Any:
-            times.extend(self.write(client, 30))
-            status = rig.admin.status()
-            return status if condition(status) else None
-        status = wait_until(written, 30, what)
-        self.assert_unnoticed(times)
-        return status
-
-    def write_until_open(self, rig: Rig, client: redis.Redis, reason: str) -> dict:
-        status = self.write_until(rig, client,
-                                  lambda status: status["backends"]["new"]["breaker"]["state"] == "open", "breaker open")
-        self.assertIn(reason, status["backends"]["new"]["breaker"]["reason"])
-        self.assertTrue(any("breaker" in line for line in status["attention"]), status["attention"])
-        return status
-
-    def assert_unnoticed(self, times: list[float]) -> None:
-        median = statistics.median(times)
-        self.say(f"{len(times)} writes, median {median:.2f} ms, slowest {max(times):.1f} ms")
-        self.assertLess(median, UNNOTICED_MS)
-
-    def assert_well_again(self, rig: Rig, timeout: float = 60.0) -> dict:
-        wait_until(lambda: rig.admin.status()["backends"]["new"]["breaker"]["state"] == "closed", timeout, "closed")
-        rig.admin.wait_synced(timeout)
-        return self.assert_converged(rig)
-
-    def assert_left_alone(self, rig: Rig, client: redis.Redis) -> None:
-        """Nothing is sent, no copy is tried, reads fall back at once, questions are not asked, and no flip happens."""
-        before = rig.admin.status()
-        self.write(client, 50, "alone")
-        after = rig.admin.status()
-        if "closed" in (before["backends"]["new"]["breaker"]["state"], after["backends"]["new"]["breaker"]["state"]):
-            self.fail(f"not left alone: {after}")
-        self.assertEqual(after["writes"]["refused_by_secondary"], before["writes"]["refused_by_secondary"])
-        self.assertGreaterEqual(after["dirty"]["marked"]["breaker_open"], before["dirty"]["marked"]["breaker_open"] + 50)
-        code, answer = rig.admin.flip_answer("new", max_pause_ms=100)
-        self.assertEqual(code, 409, answer)
+from trouble import QUICK, REPAIR, TroubleTest
 
 
 class SlowTest(TroubleTest):
@@ -110,8 +31,11 @@ class SlowTest(TroubleTest):
         self.assert_converged(rig)
         relay.set(delay=0.2)
         rig.admin.routing(reads_new=100)
-        wait_until(lambda: client.execute_command("GET", "key:1") == b"value 1" and self.breaker(rig)["reads"] == "open",
-                   30, "reads are kept away")
+
+        def kept_away() -> bool:
+            self.assertEqual(client.execute_command("GET", "key:1"), b"value 1")
+            return self.breaker(rig)["reads"] == "open"
+        wait_until(kept_away, 30, "reads are kept away")
         before = rig.admin.status()
         self.assert_unnoticed(self.write(client, 100, "meanwhile"))
         status = rig.admin.status()
@@ -164,7 +88,7 @@ class SlowTest(TroubleTest):
         wait_until(written, 30, "breaker open")
 
     def test_half_open_connections(self) -> None:
-        """It takes what is sent and never answers, nor closes: cut after timeouts.response, and new ones are no better."""
+        """It takes what is sent and never answers nor closes: cut after timeouts.response; new ones are no better."""
         rig, relay = self.relayed(config=QUICK + '[timeouts]\nresponse = "1s"\nconnect = "300ms"\n')
         client = raw_client(rig.proxy.port)
         self.write(client, 50)
@@ -197,8 +121,8 @@ class RefusingTest(TroubleTest):
         status = self.write_until_open(rig, client, reason)
         self.assertGreater(status["writes"]["refused_by_secondary"], 0)
         self.assert_left_alone(rig, client)
-        self.say(f"{status['writes']['refused_by_secondary']} writes and {status['dirty']['copies_failed']} copies were "
-                 f"refused before it was left alone")
+        writes, copies = status["writes"]["refused_by_secondary"], status["dirty"]["copies_failed"]
+        self.say(f"{writes} writes and {copies} copies were refused before it was left alone")
         heal()
         return self.assert_well_again(rig)
 
@@ -218,7 +142,7 @@ class RefusingTest(TroubleTest):
             self.refuse_and_heal(rig, "OOM", lambda: new.config_set("maxmemory", 0))
 
     def test_a_full_store_is_relieved_by_deletes(self) -> None:
-        """Nobody raises its maxmemory: what the application deletes must get through, or it would stay full for ever."""
+        """Nobody raises its maxmemory: what the application deletes must get through, or it stays full for ever."""
         rig = self.rig(config=QUICK)
         client = raw_client(rig.proxy.port)
         with rig.new.client() as new:
@@ -352,10 +276,12 @@ class ComesBackTest(TroubleTest):
             new.save()
         rig.new.kill()
         rig.new.args += ["--key-load-delay", "1000"]
-        starting = threading.Thread(target=rig.new.start)
-        starting.start()
-        self.write_until(rig, client, lambda status: status["backends"]["new"]["state"] == "loading", "loading")
-        starting.join()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            # The server is started here: it dies with the thread that started it.
+            seen = pool.submit(self.write_until, rig, client,
+                               lambda status: status["backends"]["new"]["state"] == "loading", "loading")
+            rig.new.start()
+            seen.result()
         rig.wait_up("new")
         self.assert_well_again(rig)
 

@@ -91,7 +91,7 @@ class Relay:
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._thread.start()
 
-    # --- for tests, from any thread; each is done when it returns --------------------------------------------------------
+    # --- for tests, from any thread; each is done when it returns ---------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -156,7 +156,7 @@ class Relay:
         self._wake_writer.send(b"!")
         assert done.wait(20), "the relay does not listen"
 
-    # --- its own thread ------------------------------------------------------------------------------------------------------
+    # --- its own thread ---------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         listener = socket.socket()
@@ -289,8 +289,8 @@ class Relay:
             else:
                 way.held[0] = (at, data[sent:])
 
-    # --- answers of its own ----------------------------------------------------------------------------------------------------
-    # A scripted command reaches the store as an ECHO of a token; where the token comes back, the reply is put in its place.
+    # --- answers of its own -----------------------------------------------------------------------------------------
+    # A scripted command reaches the store as an ECHO of a token; where that comes back, the reply is put in its place.
 
     def _requests(self, pair: Pair, data: bytes) -> bytes:
         data = pair.up.unparsed + data

@@ -195,7 +195,7 @@ TEST_F(BreakerTest, FewCopiesAreTriedAtFirst) {
 TEST_F(BreakerTest, ClosesWhenThereIsNothingToCopy) {
   Refuse(5);
   ProbeUntilTried();
-  Tick(0, 2);
+  Tick(0);
   EXPECT_EQ(breaker.state(), State::kHalfOpen);
   Tick(0, 2);
   EXPECT_TRUE(breaker.closed());

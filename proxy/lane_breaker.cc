@@ -4,6 +4,7 @@
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/lane.h"
+#include "routing/refusal.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -13,13 +14,13 @@ constexpr size_t kRefusalsNamed = 16;  // codes of refused copies that are count
 }
 
 void Lane::ReportFollow(const Slot& slot) {
-  const std::string_view error = slot.refused ? ErrorCode(slot.secondary_reply) : std::string_view();
+  const std::string_view error = slot.refused ? RefusalCode(slot.secondary_reply) : std::string_view();
   const CommandRow* row = slot.kind == Slot::Kind::kTransaction ? slot.differed : slot.row;
   breaker_.OnFollow(row == nullptr ? "exec" : std::string_view(row->name), error, NowMs());
 }
 
 void Lane::ReportCopy(const Slot& slot) {
-  const std::string_view error = slot.refused ? ErrorCode(slot.secondary_reply) : std::string_view();
+  const std::string_view error = slot.refused ? RefusalCode(slot.secondary_reply) : std::string_view();
   breaker_.OnCopy(!slot.diverged, error, NowMs());
   if (error.empty()) return;
   std::string code(error);

@@ -8,11 +8,16 @@
 
 namespace crossfade {
 
+// The code of an error reply. Dragonfly says OOM in its own way.
+inline std::string_view RefusalCode(std::string_view error) {
+  return error.starts_with("-ERR Out of memory") ? std::string_view("OOM") : ErrorCode(error);
+}
+
 // The store as a whole is in no state to take writes. Not here: WRONGTYPE and ERR, which are about one key or command,
 // and NOPERM, which is about one user's rights to some commands.
 inline bool RefusesAll(std::string_view code) {
-  for (std::string_view known : {"READONLY", "OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN",
-                                 "NOAUTH", "BUSY", "UNKILLABLE"}) {
+  for (std::string_view known :
+       {"READONLY", "OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "NOAUTH", "BUSY"}) {
     if (code == known) return true;
   }
   return false;
@@ -21,7 +26,7 @@ inline bool RefusesAll(std::string_view code) {
 // Is this reply not to be held against another store's?
 inline bool GivesNoAnswer(std::string_view reply) {
   if (!IsErrorReply(reply)) return false;
-  const std::string_view code = ErrorCode(reply);
+  const std::string_view code = RefusalCode(reply);
   return RefusesAll(code) || code == "NOPERM";
 }
 

@@ -34,6 +34,8 @@ void Lane::ReportRead(const Slot& slot) {
   const bool answered = slot.secondary == Half::kDone;
   const bool in_time = now_us - slot.sent_us < config_.timeouts.read_ms * 1000;
   if (answered && !in_time) return;  // told when its time was up
+  // It waits behind a write that the primary has not answered: not the secondary's fault.
+  if (!answered && slot.secondary != Half::kSent) return;
   breaker_.OnRead(answered, now_us / 1000);
 }
 

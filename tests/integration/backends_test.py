@@ -249,6 +249,24 @@ class OneCommandTest(TroubleTest):
         self.assert_converged(rig)
         self.assertEqual(rig.admin.status()["attention"], [])
 
+    def test_sweeps_that_can_copy_nothing_do_not_chase_each_other(self) -> None:
+        """Each leaves more dirty keys than can be remembered, so everything is dirty, and the next is due at once."""
+        rig = self.rig(config=REPAIR + "[limits]\ndirty_keys = 50\n",
+                       new_args=["--user", "default", "on", "nopass", "~*", "&*", "+@all", "-restore"])
+        self.write(raw_client(rig.proxy.port), 200)
+        self.assert_converged(rig)
+        rig.new.restart_empty()
+        rig.admin.wait_status(lambda status: status["dirty"]["copies_refused"].get("NOPERM", 0) >= 200, 20, "a sweep")
+        with rig.old.client() as old, rig.new.client() as new:
+            begin = old.info("commandstats")["cmdstat_dump"]["calls"]
+            time.sleep(3.0)  # time in which they would
+            copies = old.info("commandstats")["cmdstat_dump"]["calls"] - begin
+            self.say(f"{copies} copies tried in 3 s")
+            self.assertLess(copies, 2500)
+            new.execute_command("ACL SETUSER default +@all")
+        rig.admin.wait_synced()
+        self.assert_converged(rig)
+
     def test_a_read_that_is_not_permitted_is_no_mismatch(self) -> None:
         rig = self.rig(config=REPAIR)
         client = raw_client(rig.proxy.port)

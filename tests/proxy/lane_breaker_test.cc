@@ -219,6 +219,19 @@ TEST_F(LaneBreakerTest, I3LateReadsGoToThePrimaryAtOnceAndWritesStillFollow) {
   EXPECT_TRUE(breaker().reads_closed());
 }
 
+TEST_F(LaneBreakerTest, ReadsThatWaitForThePrimaryAreNotLate) {
+  w.Send(1, {"SET", "j", "v"});  // the primary takes its time
+  for (int i = 0; i < 20; ++i) {
+    w.Send(1, {"GET", "k"}, kFromNew);
+    w.Advance(w.config.timeouts.read_ms + 10);
+  }
+  EXPECT_FALSE(breaker().reads_open());
+  old_store().Reply(kOk);
+  old_store().ReplyToAll(Bulk("v"));
+  new_store().Reply(kOk);
+  new_store().ReplyToAll(Bulk("v"));
+}
+
 TEST_F(LaneBreakerTest, NothingIsHeldAgainstTheNewSecondary) {
   RefuseWrites(3);
   Watch(10);

@@ -240,6 +240,7 @@ void Lane::ShiftedReadAnswered(Slot* slot) {
 
 // The primary answers a read that the secondary was to answer, in a new place of the lane.
 void Lane::AskPrimaryInstead(Slot* slot, bool warm) {
+  if (std::exchange(slot->retried, true) && !warm) return;  // it was asked when the read's time was up
   ++counters_->reads_fallback;
   const ReplyTo to = slot->to;
   // The old slot keeps its client: the secondary may still be first. A second answer is ignored by whoever gets it.

@@ -131,7 +131,12 @@ class RefusingTest(TroubleTest):
         with rig.new.client() as new:
             raw_client(rig.proxy.port).ping()
             new.replicaof(HOST, free_port())
-            status = self.refuse_and_heal(rig, "READONLY", lambda: new.replicaof("NO", "ONE"))
+
+            def heal() -> None:
+                code, answer = rig.admin.flip_answer("new", max_pause_ms=100)
+                self.assertEqual(code, 409, answer)
+                new.replicaof("NO", "ONE")
+            status = self.refuse_and_heal(rig, "READONLY", heal)
         self.assertGreater(status["backends"]["new"]["breaker"]["probes_bad"], 0)
 
     def test_out_of_memory(self) -> None:

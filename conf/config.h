@@ -96,6 +96,17 @@ struct BackfillConfig {
   int64_t keys_per_second = 20'000;
 };
 
+// When the secondary is left alone for a while (routing/breaker.h).
+struct BreakerConfig {
+  bool enabled = true;
+  int64_t failures = 20;   // writes refused more than taken
+  int64_t slow_ms = 5000;  // a command unanswered for so long
+  int64_t late_reads = 5;  // reads in a row that timeouts.read is over for: only reads are kept away
+  int64_t open_ms = 2000;  // how long at least; doubles each time that it opens again soon
+  int64_t probe_ms = 500;  // from one probe to the next
+  int64_t probes = 3;      // good ones in a row
+};
+
 // Each limit has an act, written beside it, and shows in the status when it is reached.
 struct LimitsConfig {
   int64_t secondary_queue_bytes = 64 << 20;  // beyond: queued writes are dropped and their keys made dirty
@@ -139,6 +150,7 @@ struct Config {
   RoutingConfig routing;
   std::vector<RuleConfig> rules;
   RepairConfig repair;
+  BreakerConfig breaker;
   BackfillConfig backfill;
   ScriptsConfig scripts;
   SettleConfig settle;

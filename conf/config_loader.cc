@@ -56,6 +56,7 @@ class Loader {
   void ReadRules(std::vector<Section> sections);
   void ReadScripts(Section scripts, std::vector<Section> rules);
   void ReadSettle(Section section);
+  void ReadBreaker(Section section);
   void ReadLimits(Section section);
   void ReadTimeouts(Section section);
   void ReadRemaining(Section* root);
@@ -120,6 +121,7 @@ void Loader::ReadTables(const toml::table& table) {
   Section scripts = root.Table("scripts");
   ReadScripts(std::move(scripts), root.Tables("script"));
   ReadSettle(root.Table("settle"));
+  ReadBreaker(root.Table("breaker"));
   ReadLimits(root.Table("limits"));
   ReadTimeouts(root.Table("timeouts"));
   ReadRemaining(&root);
@@ -207,6 +209,18 @@ void Loader::ReadSettle(Section section) {
   section.Percent("share", &config_.settle.share);
   section.Count("quiet_ms", kTimeoutsMs, &config_.settle.quiet_ms);
   section.Count("keys_per_second", kRates, &config_.settle.keys_per_second);
+  Done(std::move(section));
+}
+
+void Loader::ReadBreaker(Section section) {
+  BreakerConfig* breaker = &config_.breaker;
+  section.Bool("enabled", &breaker->enabled);
+  section.Count("failures", kSmallCounts, &breaker->failures);
+  section.Duration("slow", kTimeoutsMs, &breaker->slow_ms);
+  section.Count("late_reads", kSmallCounts, &breaker->late_reads);
+  section.Duration("open", kTimeoutsMs, &breaker->open_ms);
+  section.Duration("probe", kTimeoutsMs, &breaker->probe_ms);
+  section.Count("probes", kSmallCounts, &breaker->probes);
   Done(std::move(section));
 }
 

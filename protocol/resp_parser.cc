@@ -335,7 +335,7 @@ ParseResult ReplyParser::BeginSized(char type, int64_t size) {
     bulk_bytes_ = size;
     return ParseResult::kDone;
   }
-  if (size > INT64_MAX / 4) return Fail("a bad length");
+  if (size > kMaxElements) return Fail("a bad length");
   // An attribute is no value of its own: the one that it decorates is still to come.
   if (type != '|') --remaining_.back();
   if (remaining_.size() > kMaxNesting) return Fail("nested too deeply");

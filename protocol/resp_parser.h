@@ -25,6 +25,7 @@ inline constexpr int64_t kMaxArguments = 1 << 20;       // elements of one reque
 inline constexpr size_t kMaxInlineBytes = 64 << 10;     // an inline command, or a count or length line
 inline constexpr size_t kMaxReplyLineBytes = 1 << 20;   // a simple string or an error (ours: servers name none)
 inline constexpr size_t kMaxRequestBytes = 1ULL << 30;  // client-query-buffer-limit
+inline constexpr int64_t kMaxElements = 0xffffffff;     // of one aggregate in a reply: a list holds no more
 inline constexpr size_t kMaxNesting = 128;              // levels of aggregates in one reply
 
 enum class ParseResult { kNeedMore, kDone, kError };

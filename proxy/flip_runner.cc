@@ -63,6 +63,7 @@ std::string FlipRunner::WhyNotYet() {
   if (dirty_->everything()) return "everything is dirty until a sweep has copied it";
   if (dirty_->size() > 0) return fmt::format("{} keys are dirty", dirty_->size());
   if (lane_->shedding()) return "the secondary's queue has overflowed";
+  if (!lane_->breaker().closed()) return "the breaker keeps the secondary away: " + lane_->breaker().reason();
   if (state_ == State::kArming) {
     if (lane_->lag_slots() > kMaxLagSlots) return fmt::format("the secondary lags by {} slots", lane_->lag_slots());
   } else if (!lane_->drained()) {
@@ -142,6 +143,7 @@ void FlipRunner::Switch(bool forced, std::string lost) {
   }
   const absl::Status flipped = keeper_->Flip(request_.to, PausedMs(), forced, lane_->next_order());
   if (!flipped.ok()) return Finish({.pause_ms = PausedMs(), .reason = std::string(flipped.message())});
+  lane_->RolesSwapped();
   if (feeds_ != nullptr) feeds_->Switch();
   result.flipped = true;
   result.pause_ms = PausedMs();

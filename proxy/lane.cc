@@ -1,6 +1,7 @@
 #include "proxy/lane.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "fmt/format.h"
@@ -24,7 +25,9 @@ Lane::Lane(Io* io, const Config& config, const Migration* migration, DirtySet* d
       counters_(counters),
       owner_(owner),
       old_(io, Side::kOld, config.backend(Side::kOld), &config.timeouts, this),
-      new_(io, Side::kNew, config.backend(Side::kNew), &config.timeouts, this) {
+      new_(io, Side::kNew, config.backend(Side::kNew), &config.timeouts, this),
+      breaker_(&config.breaker, &config.timeouts),
+      probe_key_(fmt::format("__crossfade:probe:{:08x}{:08x}", std::random_device()(), std::random_device()())) {
   deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
   wall_minus_clock_us_ = io_->clock()->WallMs() * 1000 - io_->clock()->NowUs();
 }
@@ -101,6 +104,8 @@ void Lane::AnswerError(ReplyTo to, const std::string& text) {
 
 std::string Lane::PrimaryUnreachable() const {
   const Upstream& upstream = primary().upstream();
+  // Libraries know this one by its code, and try again by themselves.
+  if (upstream.loading()) return "LOADING Redis is loading the dataset in memory";
   return fmt::format("ERR crossfade: the primary ({}, {}) is {}: {}", SideName(migration_->primary()),
                      upstream.address().ToString(), upstream.StateWord(),
                      upstream.last_error().empty() ? "not connected yet" : upstream.last_error());
@@ -193,6 +198,7 @@ WriteTimes Lane::TimesOf(const Slot& slot) const {
 // --- Links ---------------------------------------------------------------------------------------------------------
 
 void Lane::OnLinkReply(Side side, const Owed& owed, std::string_view reply) {
+  if (owed.what == Owed::What::kProbe) return OnProbeReply(side, reply);
   if (side == migration_->primary()) {
     OnPrimaryReply(owed.slot, owed, reply);
   } else {
@@ -225,7 +231,11 @@ void Lane::OnLinkDown(Side side, const absl::Status& why) {
     for (Slot* slot : slots) SecondaryBroke(slot, DirtyCause::kUnknownOutcome);
     DropBacklog();
     shedding_ = false;
+    breaker_.OnLinkDown();
+    probe_left_ = 0;
   }
+  // Replies went to the wrong commands: what seemed agreed may not be, and what followed from them may be wrong.
+  if (IsOutOfStep(why)) dirty_->MarkEverything(next_order_);
   owner_->OnLinkDown(side, why);
 }
 
@@ -261,7 +271,9 @@ void Lane::CheckDeadlines() {
   while (!read_deadlines_.empty() && (read_deadlines_.front().at_us <= now_us || !waits(read_deadlines_.front()))) {
     const Deadline deadline = read_deadlines_.front();
     read_deadlines_.pop_front();
-    if (waits(deadline)) AskPrimaryInstead(deadline.slot, false);
+    if (!waits(deadline)) continue;
+    ReportRead(*deadline.slot);
+    AskPrimaryInstead(deadline.slot, false);
   }
   while (!ack_deadlines_.empty() && (ack_deadlines_.front().at_us <= now_us || !waits(ack_deadlines_.front()))) {
     const Deadline deadline = ack_deadlines_.front();

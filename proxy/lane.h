@@ -8,13 +8,15 @@
 // What the lane can't carry to the secondary makes its keys dirty, in the same moment (I2). Nothing that happens to the
 // secondary delays the primary's half (I3). Owned by Proxy; runs on the loop thread; calls its Owner, never waits.
 //
-// The code is in four files: lane.cc (links, slots, the end of a slot), lane_submit.cc (taking a place),
-// lane_primary.cc (what the primary answered), lane_secondary.cc (the secondary's queue and answers).
+// The code is in five files: lane.cc (links, slots, the end of a slot), lane_submit.cc (taking a place),
+// lane_primary.cc (what the primary answered), lane_secondary.cc (the secondary's queue and answers), lane_breaker.cc
+// (a secondary that is left alone).
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -25,6 +27,7 @@
 #include "proxy/io.h"
 #include "proxy/link.h"
 #include "proxy/slot.h"
+#include "routing/breaker.h"
 #include "routing/companion.h"
 #include "routing/dirty_set.h"
 #include "routing/expiry_watch.h"
@@ -150,6 +153,15 @@ class Lane : private Link::Owner {
   bool shedding() const { return shedding_; }
   size_t slots_in_use() const { return pool_.in_use(); }
 
+  // Several times a second: is the secondary well, and if it was not, is it again?
+  void WatchSecondary();
+  const Breaker& breaker() const { return breaker_; }
+  int64_t breaker_since_ms() const { return breaker_since_ms_; }  // wall clock; 0 before its first change
+  // The roles have been swapped: nothing is known of the new secondary.
+  void RolesSwapped();
+  // Copies that the secondary refused, by the code of its error.
+  const std::map<std::string, uint64_t>& copies_refused() const { return copies_refused_; }
+
   // Every second: the backends' clocks, and connections that have fallen silent.
   void Tick();
   void RotateLatencies() {
@@ -189,7 +201,9 @@ class Lane : private Link::Owner {
                          std::span<const std::string> companions, bool reply_varies) const;
 
   // lane_submit.cc
+  bool SecondaryReachable(int db) const;
   bool SecondaryCanFollow(int db) const;
+  DirtyCause WhyNotFollowed() const;
   bool Readable(const Slot& slot) const;
   bool SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice);
   void SendToPrimary(Slot* slot);
@@ -245,6 +259,15 @@ class Lane : private Link::Owner {
   void Discharge(Slot* slot);
   void DropBacklog();
 
+  // lane_breaker.cc
+  void ReportFollow(const Slot& slot);
+  void ReportCopy(const Slot& slot);
+  void ReportRead(const Slot& slot);
+  void SendProbe();
+  void OnProbeReply(Side side, std::string_view reply);
+  void BreakerMoved();
+  int64_t NowMs() const { return io_->clock()->NowUs() / 1000; }
+
   Io* io_;
   const Config& config_;
   const Migration* migration_;
@@ -276,6 +299,13 @@ class Lane : private Link::Owner {
   size_t unfollowed_ = 0;    // writes in flight that will make their keys dirty: until then no read is shifted
   bool shedding_ = false;    // the backlog was dropped: nothing follows until the secondary has answered all
   bool pumping_ = false;
+  Breaker breaker_;
+  uint64_t breaker_changes_ = 0;  // as far as they were acted upon
+  int64_t breaker_since_ms_ = 0;
+  int probe_left_ = 0;       // replies still to come
+  std::string probe_error_;  // the code of the first error among them
+  std::string probe_key_;    // a name that nobody has
+  std::map<std::string, uint64_t> copies_refused_;
   int64_t divergence_second_ = 0;
   int divergences_logged_ = 0;
   int64_t wall_minus_clock_us_ = 0;

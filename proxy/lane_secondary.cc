@@ -6,6 +6,7 @@
 #include "proxy/lane.h"
 #include "routing/comparer.h"
 #include "routing/follow_check.h"
+#include "routing/refusal.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -113,7 +114,9 @@ void Lane::OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply
     case Slot::Kind::kTransaction:
     case Slot::Kind::kCopy:
       if (owed.what == Owed::What::kQueued) {
-        if (IsErrorReply(reply)) slot->diverged = slot->refused = true;
+        if (!IsErrorReply(reply)) break;
+        slot->diverged = slot->refused = true;
+        slot->secondary_reply = reply;  // EXEC's own error doesn't name the reason
       } else if (slot->kind == Slot::Kind::kTransaction && slot->follow.expectations.size() > 1) {
         CheckBlock(slot, reply);
       } else {
@@ -178,6 +181,7 @@ void Lane::CheckBlock(Slot* slot, std::string_view bytes) {
   const auto& expectations = slot->follow.expectations;
   if (reply.is_error() || reply.items.size() != expectations.size()) {
     slot->diverged = slot->refused = true;
+    if (slot->secondary_reply.empty()) slot->secondary_reply = bytes;
     return;
   }
   std::string element;
@@ -210,6 +214,7 @@ void Lane::SecondaryAnswered(Slot* slot) {
       break;
     case Slot::Kind::kCopy: {
       ApplyExpiries(*slot);
+      ReportCopy(*slot);
       if (!slot->diverged) dirty_->CopyDone(slot->copy_key, slot->order);
       EndCopy(slot, !slot->diverged);
       break;
@@ -219,12 +224,14 @@ void Lane::SecondaryAnswered(Slot* slot) {
   }
   ReleaseIfOver(slot);
   if (shedding_ && secondary().idle()) shedding_ = false;
+  BreakerMoved();
   Pump();
 }
 
 // The key may have become dirty since the read was routed: then the secondary's answer is not worth having.
 void Lane::ShiftedReadAnswered(Slot* slot) {
   if (slot->to.client == 0) return;
+  ReportRead(*slot);
   if (!Readable(*slot) || IsErrorReply(slot->secondary_reply)) return AskPrimaryInstead(slot, false);
   if (slot->on_miss == OnMiss::kPrimary && IsNullReply(slot->secondary_reply)) return AskPrimaryInstead(slot, true);
   ++counters_->reads[static_cast<int>(migration_->secondary())];
@@ -233,6 +240,7 @@ void Lane::ShiftedReadAnswered(Slot* slot) {
 
 // The primary answers a read that the secondary was to answer, in a new place of the lane.
 void Lane::AskPrimaryInstead(Slot* slot, bool warm) {
+  if (std::exchange(slot->retried, true) && !warm) return;  // it was asked when the read's time was up
   ++counters_->reads_fallback;
   const ReplyTo to = slot->to;
   // The old slot keeps its client: the secondary may still be first. A second answer is ignored by whoever gets it.
@@ -252,6 +260,7 @@ void Lane::FollowAnswered(Slot* slot) {
     if (slot->refused) BothRefused(*slot);
     return;
   }
+  ReportFollow(*slot);
   const bool near_expiry = !expiry_->empty() && AnyKey(*slot, [&](int db, std::string_view key) {
     return expiry_->Uncertain(db, key, WallOf(slot->sent_us), WallOf(secondary().last_read_us()));
   });
@@ -335,7 +344,8 @@ void Lane::ApplyExpiries(const Slot& slot) {
 
 void Lane::CompareIfBoth(Slot* slot) {
   if (!slot->compare || slot->primary != Half::kDone || slot->secondary != Half::kDone) return;
-  if (!Readable(*slot)) {
+  // A store that gives no answer now, or not to this user, says nothing of what it holds.
+  if (!Readable(*slot) || GivesNoAnswer(slot->primary_reply) || GivesNoAnswer(slot->secondary_reply)) {
     ++counters_->reads_not_comparable;
     return;
   }
@@ -382,7 +392,7 @@ void Lane::SecondaryBroke(Slot* slot, DirtyCause cause) {
 
 // Everything that waits in the queue is given up: writes make their keys dirty, now or when the primary has answered.
 void Lane::DropBacklog() {
-  const DirtyCause cause = shedding_ ? DirtyCause::kQueueFull : DirtyCause::kSecondaryAway;
+  const DirtyCause cause = WhyNotFollowed();
   while (!queue_.empty()) {
     Slot* slot = queue_.front();
     queue_.Pop();

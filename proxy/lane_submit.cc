@@ -9,9 +9,19 @@
 
 namespace crossfade {
 
+bool Lane::SecondaryReachable(int db) const {
+  return migration_->following() && !shedding_ && secondary().up() && db < secondary().info().databases;
+}
+
 // May a write in this database be sent to the secondary now?
 bool Lane::SecondaryCanFollow(int db) const {
-  return migration_->following() && !shedding_ && secondary().up() && db < secondary().info().databases;
+  return breaker_.closed() && SecondaryReachable(db);
+}
+
+DirtyCause Lane::WhyNotFollowed() const {
+  if (migration_->routing.secondary == SecondaryMode::kJournal) return DirtyCause::kNotFollowed;
+  if (shedding_) return DirtyCause::kQueueFull;
+  return secondary().up() && !breaker_.closed() ? DirtyCause::kBreakerOpen : DirtyCause::kSecondaryAway;
 }
 
 // May the secondary answer this read? Its keys must be clean, and what was there before must have been copied.
@@ -103,12 +113,12 @@ bool Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
   const bool to_secondary = wanted == migration_->secondary() && !plan.primary_only && !plan.keys.empty();
   const bool to_compare = choice.compare && plan.comparable && plan.row->compare != CompareRule::kNever;
   const bool readable = (to_secondary || to_compare) && Readable(*slot);
-  slot->shifted = to_secondary && readable;
+  slot->shifted = to_secondary && readable && breaker_.reads_closed();
   slot->compare = to_compare && readable;
   if (!dirty_->clean()) {
     for (uint32_t key : slot->keys) dirty_->Wanted(slot->db, slot->request.view().arg(key));
   }
-  if (to_secondary && !readable) ++counters_->reads_fallback;
+  if (to_secondary && !slot->shifted) ++counters_->reads_fallback;
   if (to_compare && !readable) ++counters_->reads_not_comparable;
   if (!slot->shifted || slot->compare) SendToPrimary(slot);
   const bool shifted = slot->shifted;
@@ -140,9 +150,7 @@ void Lane::SendToPrimary(Slot* slot) {
 // A write's turn on the secondary, or the reason why it has none.
 void Lane::ReserveFollow(Slot* slot) {
   if (SecondaryCanFollow(slot->db)) return Enqueue(slot, Half::kPending);
-  NoteUnfollowed(slot, migration_->routing.secondary == SecondaryMode::kJournal ? DirtyCause::kNotFollowed
-                       : shedding_                                              ? DirtyCause::kQueueFull
-                                                                                : DirtyCause::kSecondaryAway);
+  NoteUnfollowed(slot, WhyNotFollowed());
 }
 
 // Its keys become dirty when the primary accepts it. Until then nobody can see that the secondary lacks it.
@@ -294,7 +302,7 @@ void Lane::EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector
 
 bool Lane::CanCopy() const {
   const bool room = copies_in_flight_ == 0 || copies_in_flight_ * copy_bytes_ < kCopyBytesInFlight;
-  return room && primary().up() && secondary().up() && !shedding_ && migration_->following() &&
+  return room && primary().up() && secondary().up() && !shedding_ && migration_->following() && breaker_.MayCopy() &&
          backlog_bytes_ < static_cast<size_t>(config_.limits.secondary_queue_bytes) / 2;
 }
 
@@ -314,7 +322,8 @@ void Lane::SubmitCopy(const DirtySet::Key& key, std::function<void(bool)> done) 
   link.Owe(slot, Owed::What::kMain, slot->sent_us);
   slot->primary = Half::kSent;
   slot->primary_left = 2;
-  if (SecondaryCanFollow(slot->db)) {
+  breaker_.OnCopySent();
+  if (SecondaryReachable(slot->db)) {
     Enqueue(slot, Half::kPending);
   } else {
     slot->missed = DirtyCause::kSecondaryAway;

@@ -9,6 +9,10 @@
 
 namespace crossfade {
 
+absl::Status OutOfStep() {
+  return absl::InternalError("a reply that nobody asked for");
+}
+
 Link::Link(Io* io, Side side, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner)
     : io_(io),
       side_(side),
@@ -60,6 +64,12 @@ void Link::Owe(Slot* slot, Owed::What what, int64_t now_us) {
   owed_.Push() = Owed{slot, what, login_, now_us};
 }
 
+void Link::AskAside(std::string_view commands, int replies, int64_t now_us) {
+  Switch(db_, protocol_, now_us);
+  Write(commands);
+  for (int i = 0; i < replies; ++i) Owe(nullptr, Owed::What::kProbe, now_us);
+}
+
 int64_t Link::OldestOwedUs(int64_t now_us) const {
   return owed_.empty() ? 0 : std::max<int64_t>(0, now_us - owed_[owed_.begin()].sent_us);
 }
@@ -77,6 +87,10 @@ void Link::Tick(int64_t now_us, int64_t wall_ms) {
     const int64_t since = std::max(last_read_us(), owed_.front().sent_us);
     if (now_us - since > timeouts_->response_ms * 1000) {
       return Cut(absl::DeadlineExceededError(fmt::format("no reply for {} ms", timeouts_->response_ms)));
+    }
+    const int64_t whole_ms = kWholeReplySpans * timeouts_->response_ms;
+    if (now_us - std::max(last_reply_us_, owed_.front().sent_us) > whole_ms * 1000) {
+      return Cut(absl::DeadlineExceededError(fmt::format("no whole reply for {} ms", whole_ms)));
     }
   }
   // One clock question at a time: a backend that is stuck isn't asked again and again.
@@ -110,11 +124,14 @@ void Link::OnUnreachable(const absl::Status& why) {
 }
 
 void Link::OnReply(std::string_view reply) {
-  if (owed_.empty()) return Cut(absl::DataLossError("a reply that nobody asked for"));
+  if (owed_.empty()) return Cut(OutOfStep());
+  last_reply_us_ = last_read_us();
   const Owed owed = owed_.front();
   owed_.Pop();
   switch (owed.what) {
     case Owed::What::kClock: {
+      // Whatever else came here was for somebody else: each reply since the last TIME may have gone to the wrong one.
+      if (!IsErrorReply(reply) && ParseReply(reply).items.size() != 2) return Cut(OutOfStep());
       ClockReading reading;
       const int64_t now_ms = io_->clock()->WallMs();
       // A reading that waited behind other work says little; a much worse one doesn't replace a better one.
@@ -141,6 +158,7 @@ void Link::OnReply(std::string_view reply) {
       break;
     case Owed::What::kCompanion:
     case Owed::What::kQueued:
+    case Owed::What::kProbe:
       break;
   }
   owner_->OnLinkReply(side_, owed, reply);

@@ -28,12 +28,19 @@ struct Owed {
     kSwitch,     // SELECT or HELLO
     kLogin,      // AUTH as another user; no slot
     kClock,      // TIME; no slot
+    kProbe,      // asked by AskAside; no slot
   };
   Slot* slot = nullptr;
   What what = What::kMain;
   LoginId login = 0;  // by whose rights it was sent
   int64_t sent_us = 0;
 };
+
+// Why a connection is cut whose replies don't belong to what was asked: how many were mistaken, nobody can say.
+absl::Status OutOfStep();
+inline bool IsOutOfStep(const absl::Status& why) {
+  return absl::IsInternal(why);
+}
 
 class Link : private Upstream::Owner {
  public:
@@ -73,6 +80,8 @@ class Link : private Upstream::Owner {
   // Sends bytes that are answered by replies which are announced, in order, by Owe. REQUIRES: up().
   void Write(std::string_view bytes) { upstream_.Send(bytes); }
   void Owe(Slot* slot, Owed::What what, int64_t now_us);
+  // Commands that stand for no slot, by the proxy's own rights, wherever the connection is. REQUIRES: up().
+  void AskAside(std::string_view commands, int replies, int64_t now_us);
 
   // May more be sent, or is the socket full?
   bool writable() const { return upstream_.unsent_bytes() < kMaxUnsentBytes; }
@@ -84,7 +93,8 @@ class Link : private Upstream::Owner {
   // Hands out what was owed, oldest first, when the connection is gone. False when there is nothing left.
   bool TakeOwed(Owed* owed);
 
-  // Every second: asks for the time, and cuts a connection that owes replies and has been silent for too long.
+  // Every second: asks for the time, and cuts a connection that owes replies and has been silent for too long, or whose
+  // bytes have made no whole reply for much longer: a length that was never meant swallows all that comes.
   void Tick(int64_t now_us, int64_t wall_ms);
   void Cut(const absl::Status& why) { upstream_.Cut(why); }
 
@@ -95,6 +105,7 @@ class Link : private Upstream::Owner {
 
  private:
   static constexpr size_t kMaxUnsentBytes = 1 << 20;
+  static constexpr int64_t kWholeReplySpans = 10;  // times timeouts.response
 
   void OnUp() override;
   void OnDown(const absl::Status& why) override;
@@ -117,6 +128,7 @@ class Link : private Upstream::Owner {
   LoginId login_ = 0;
   ClockReading clock_;
   int64_t clock_asked_ms_ = 0;
+  int64_t last_reply_us_ = 0;
   LatencyWindow latency_;
 };
 

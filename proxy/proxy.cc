@@ -1,5 +1,6 @@
 #include "proxy/proxy.h"
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -66,10 +67,8 @@ absl::Status Proxy::Open() {
   const std::string name = "crossfade-" + keeper_->instance();
   lane_->set_name(name, keeper_->had_predecessor());
   repair_ = std::make_unique<Repair>(io_, &config_.repair, migration, &dirty_, lane_.get());
-  sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(), [this](bool finished) {
-    if (finished) dirty_.SweepDone(sweep_->order());
-    keeper_->SweepEnded(finished, sweep_->why());
-  });
+  sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(),
+                                   [this](bool finished) { OnSweepEnded(finished); });
   second_look_ =
       std::make_unique<SecondLook>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), repair_.get());
   flip_ = std::make_unique<FlipRunner>(io_, lane_.get(), &dirty_, keeper_.get(), repair_.get(),
@@ -332,10 +331,21 @@ void Proxy::Tick() {
     }
     SweepGoneClients();
   }
+  lane_->WatchSecondary();
   keeper_->NoticeOverflow();
   repair_->Wake();
   SweepIfDue();
   if (shutdown_done_) CheckShutdown();
+}
+
+// Keys that can't be copied become dirty again, and when they are too many, so does everything: each sweep would cause
+// the next.
+void Proxy::OnSweepEnded(bool finished) {
+  constexpr int64_t kFirstPauseMs = 1000, kLongestPauseMs = 60'000;
+  if (finished) dirty_.SweepDone(sweep_->order());
+  sweep_pause_ms_ = sweep_->keys_failed() == 0 ? 0 : std::clamp(2 * sweep_pause_ms_, kFirstPauseMs, kLongestPauseMs);
+  sweep_again_ms_ = now_ms_monotonic() + sweep_pause_ms_;
+  keeper_->SweepEnded(finished, sweep_->why());
 }
 
 // Everything is dirty: it is copied again as soon as that is possible, without being asked.
@@ -344,6 +354,7 @@ void Proxy::SweepIfDue() {
       !migration().keep_secondary.empty()) {
     return;
   }
+  if (now_ms_monotonic() < sweep_again_ms_) return;
   if (!lane_->CanCopy() || flip_->state() != FlipRunner::State::kFollowing) return;
   keeper_->SweepStarted();
   sweep_->Start(migration().unsynced_why.empty() ? "everything is dirty" : migration().unsynced_why);

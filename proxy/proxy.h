@@ -93,6 +93,7 @@ class Proxy : private Lane::Owner,
   void Hold(bool holding);
   void Tick();
   void SweepIfDue();
+  void OnSweepEnded(bool finished);
   void SweepGoneClients();
   void Forget(uint64_t client);
   void ResumeHeld();
@@ -182,6 +183,7 @@ class Proxy : private Lane::Owner,
   uint64_t next_client_ = 1;
   uint64_t dice_;
   int64_t next_second_ms_ = 0;
+  int64_t sweep_again_ms_ = 0, sweep_pause_ms_ = 0;  // a sweep that could not copy all is not begun again at once
   uint64_t seconds_ = 0;
   bool holding_ = false;
   bool starting_ = true;      // the primary has neither been reached nor failed to be: who asks already waits for that

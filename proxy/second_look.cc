@@ -8,6 +8,7 @@
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "routing/comparer.h"
+#include "routing/refusal.h"
 
 namespace crossfade {
 
@@ -77,7 +78,8 @@ void SecondLook::Judge(const Case& look, const Answers& answers) {
   const RequestView request = look.request.view();
   const bool dirty = std::any_of(look.keys.begin(), look.keys.end(),
                                  [&](uint32_t key) { return dirty_->Contains(look.db, request.arg(key)); });
-  if (!answers.status.ok() || dirty || answers.primary.size() != answers.secondary.size() || answers.primary.empty()) {
+  if (!answers.status.ok() || dirty || answers.primary.size() != answers.secondary.size() || answers.primary.empty() ||
+      GivesNoAnswer(answers.primary[0]) || GivesNoAnswer(answers.secondary[0])) {
     ++counters_->reads_not_comparable;
     return;
   }

@@ -54,8 +54,8 @@ void Settle::Sample(int db, std::string_view key, uint64_t dice) {
 
 bool Settle::CanCheck() const {
   return !paused_ && lane_->primary().up() && lane_->secondary().up() && migration_->following() &&
-         !lane_->shedding() && migration_->synced == Synced::kYes && migration_->distrust.empty() &&
-         !dirty_->everything();
+         !lane_->shedding() && lane_->breaker().closed() && migration_->synced == Synced::kYes &&
+         migration_->distrust.empty() && !dirty_->everything();
 }
 
 // Runs when the key that has been quiet for longest is due, and every kStepMs while more are due than may be checked.

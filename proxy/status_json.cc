@@ -9,6 +9,21 @@ namespace {
 
 using Json = nlohmann::json;
 
+// The secondary's.
+Json BreakerJson(const Proxy& proxy) {
+  const Breaker& breaker = proxy.lane().breaker();
+  return {{"state", Breaker::Name(breaker.state())},
+          {"reason", breaker.reason()},
+          {"since_ms", proxy.lane().breaker_since_ms()},
+          {"opened", breaker.opened()},
+          {"pause_ms", breaker.pause_ms()},
+          {"probes_good", breaker.probes_good()},
+          {"probes_bad", breaker.probes_bad()},
+          {"reads", breaker.reads_open() ? "open" : "closed"},
+          {"reads_reason", breaker.reads_reason()},
+          {"reads_opened", breaker.reads_opened()}};
+}
+
 Json BackendJson(const Proxy& proxy, Side side) {
   const Link& link = proxy.lane().link(side);
   const Upstream& upstream = link.upstream();
@@ -22,7 +37,34 @@ Json BackendJson(const Proxy& proxy, Side side) {
                {"clock_offset_ms", link.clock().offset_ms},
                {"replies_owed", link.owed()}};
   if (!upstream.up()) json["error"] = upstream.last_error();
+  if (side == proxy.migration().secondary()) json["breaker"] = BreakerJson(proxy);
   return json;
+}
+
+// What keeps repairs and reads from a secondary that is up.
+void TroubleOfSecondary(const Proxy& proxy, Json* list) {
+  const Lane& lane = proxy.lane();
+  const Breaker& breaker = lane.breaker();
+  const char* name = SideName(proxy.migration().secondary());
+  if (!breaker.closed()) {
+    list->push_back(
+        fmt::format("the secondary ({}) is left alone by the breaker ({}): {}. Nothing is sent to it, written keys "
+                    "become dirty, and "
+                    "are copied once it is well",
+                    name, Breaker::Name(breaker.state()), breaker.reason()));
+  } else if (breaker.reads_open()) {
+    list->push_back(
+        fmt::format("reads are kept away from the secondary ({}) by the breaker: {}", name, breaker.reads_reason()));
+  }
+  std::string refusals;
+  for (const auto& [code, count] : lane.copies_refused())
+    refusals += fmt::format("{}{} times {}", refusals.empty() ? "" : ", ", count, code);
+  if (!refusals.empty() && !proxy.dirty().clean()) {
+    list->push_back(fmt::format(
+        "the secondary ({}) has refused copies of dirty keys: {}. They stay dirty and are tried again every 30 s. With "
+        "NOPERM, allow the user RESTORE and DEL there",
+        name, refusals));
+  }
 }
 
 // What a person must know or do now. Empty when all is well.
@@ -48,6 +90,7 @@ Json Attention(const Proxy& proxy) {
           fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
     }
   }
+  TroubleOfSecondary(proxy, &list);
   const int old_databases = proxy.lane().link(Side::kOld).info().databases;
   const int new_databases = proxy.lane().link(Side::kNew).info().databases;
   if (proxy.lane().link(Side::kOld).up() && proxy.lane().link(Side::kNew).up() && old_databases != new_databases) {
@@ -112,7 +155,8 @@ Json DirtyJson(const Proxy& proxy) {
           {"limit", proxy.config().limits.dirty_keys},
           {"marked", causes},
           {"repaired", dirty.repaired()},
-          {"copies_failed", proxy.repair().failed()}};
+          {"copies_failed", proxy.repair().failed()},
+          {"copies_refused", proxy.lane().copies_refused()}};
 }
 
 // How far the copying of dirty keys has come. At best as fast as it may: copies that are refused are tried again later.

@@ -48,7 +48,10 @@ void Upstream::Connect() {
   connecting_ =
       io_->Connect(backend_.address, timeouts_->connect_ms, [this](absl::StatusOr<std::unique_ptr<Stream>> result) {
         connecting_.reset();
-        if (!result.ok()) return Fail(result.status());
+        if (!result.ok()) {
+          loading_ = false;  // nobody is there any more
+          return Fail(result.status());
+        }
         stream_ = std::move(*result);
         stream_->SetListener(this);
         stream_->SetReading(true);

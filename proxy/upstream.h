@@ -58,7 +58,8 @@ class Upstream : private Stream::Listener {
   const ServerInfo& info() const { return info_; }
   const std::string& last_error() const { return last_error_; }
   const Address& address() const { return backend_.address; }
-  // "loading" counts as unreachable, with its own word.
+  // It answered, but is not ready: unreachable, with its own word.
+  bool loading() const { return !up() && loading_; }
   const char* StateWord() const;
 
   // REQUIRES: up().

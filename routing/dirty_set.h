@@ -33,8 +33,9 @@ enum class DirtyCause : uint8_t {
   kEffectUnknown,   // an effect that can't be repeated from the reply
   kDirtySource,     // written from a key that was dirty on the secondary
   kSettleDiffered,  // compared again once it was quiet, and different
+  kBreakerOpen,     // written while the breaker kept everything from the secondary
 };
-inline constexpr int kDirtyCauses = 12;
+inline constexpr int kDirtyCauses = 13;
 const char* Name(DirtyCause cause);
 
 class DirtySet {

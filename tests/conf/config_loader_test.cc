@@ -45,6 +45,13 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.settle.keys_per_second, b.settle.keys_per_second);
   EXPECT_EQ(a.repair.enabled, b.repair.enabled);
   EXPECT_EQ(a.repair.keys_per_second, b.repair.keys_per_second);
+  EXPECT_EQ(a.breaker.enabled, b.breaker.enabled);
+  EXPECT_EQ(a.breaker.failures, b.breaker.failures);
+  EXPECT_EQ(a.breaker.slow_ms, b.breaker.slow_ms);
+  EXPECT_EQ(a.breaker.late_reads, b.breaker.late_reads);
+  EXPECT_EQ(a.breaker.open_ms, b.breaker.open_ms);
+  EXPECT_EQ(a.breaker.probe_ms, b.breaker.probe_ms);
+  EXPECT_EQ(a.breaker.probes, b.breaker.probes);
   EXPECT_EQ(a.backfill.keys_per_second, b.backfill.keys_per_second);
   EXPECT_EQ(a.limits.secondary_queue_bytes, b.limits.secondary_queue_bytes);
   EXPECT_EQ(a.limits.dirty_keys, b.limits.dirty_keys);
@@ -109,6 +116,14 @@ keys_per_second = 22
 [repair]
 enabled = false
 keys_per_second = 7
+[breaker]
+enabled = false
+failures = 28
+slow = "29s"
+late_reads = 30
+open = "31ms"
+probe = "32ms"
+probes = 33
 [backfill]
 keys_per_second = 8
 [limits]
@@ -152,6 +167,7 @@ TEST(ConfigLoader, ReadsEveryKey) {
   expected.scripts = {ScriptMode::kCopy, {{"59B6ab2fbe0ee4b25733de0f62e6cda4899ef8e9", ScriptMode::kVerbatim}, {}}};
   expected.settle = {2.5, 21, 22};
   expected.repair = {false, 7};
+  expected.breaker = {false, 28, 29'000, 30, 31, 32, 33};
   expected.backfill = {8};
   expected.limits = {1'000'000'000, 9, 2 << 20, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 27, 13};
   expected.timeouts = {14, 15'000, 16, 17 * 60'000, 2 * 3'600'000, 18};
@@ -244,7 +260,7 @@ TEST(ConfigLoader, FlagErrorsNameTheFlag) {
   flags.state_dir = "";
   EXPECT_EQ(ErrorOf(ParseConfig("x = 1\n", "c.toml", flags)),
             "c.toml:1: x: unknown key, expected one of listen, backends, routing, rule, scripts, script, settle, "
-            "limits, timeouts, repair, backfill, mismatches, admin, state\n"
+            "breaker, limits, timeouts, repair, backfill, mismatches, admin, state\n"
             "--old: rediss:// is refused: TLS to backends is not built yet (redis:// through a TLS tunnel works)\n"
             "--new: expected redis://[[user]:password@]host[:port]\n"
             "--listen: expected HOST:PORT, :PORT or [IPV6]:PORT, got \"6400\": the port is missing\n"

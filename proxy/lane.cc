@@ -24,7 +24,9 @@ Lane::Lane(Io* io, const Config& config, const Migration* migration, DirtySet* d
       counters_(counters),
       owner_(owner),
       old_(io, Side::kOld, config.backend(Side::kOld), &config.timeouts, this),
-      new_(io, Side::kNew, config.backend(Side::kNew), &config.timeouts, this) {
+      new_(io, Side::kNew, config.backend(Side::kNew), &config.timeouts, this),
+      primary_bytes_(config.limits.primary_queue_bytes),
+      primary_commands_(config.limits.primary_commands) {
   deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
   wall_minus_clock_us_ = io_->clock()->WallMs() * 1000 - io_->clock()->NowUs();
 }
@@ -77,6 +79,20 @@ void Lane::ReleaseIfOver(Slot* slot) {
   }
   if (pool_.in_use() == 0) swaps_.clear();
   if (drained()) owner_->OnDrained();
+}
+
+void Lane::set_account(MemoryAccount* account) {
+  primary_share_.Join(account, MemoryAccount::Holder::kPrimary);
+  secondary_share_.Join(account, MemoryAccount::Holder::kSecondary);
+  old_.set_account(account);
+  new_.set_account(account);
+}
+
+void Lane::LimitsChanged() {
+  const bool was_full = full();
+  primary_bytes_.set_limit(config_.limits.primary_queue_bytes);
+  primary_commands_.set_limit(config_.limits.primary_commands);
+  if (was_full && !full()) owner_->OnRoom();
 }
 
 void Lane::set_logins(const Logins* logins) {

@@ -22,24 +22,35 @@ void Lane::Enqueue(Slot* slot, Half half) {
   slot->charged_bytes = sizeof(Slot) + slot->request.capacity_bytes() + slot->follow.bytes.size();
   for (const QueuedCommand& command : slot->transaction) slot->charged_bytes += command.request.capacity_bytes();
   backlog_bytes_ += slot->charged_bytes;
+  backlog_peak_ = std::max(backlog_peak_, backlog_bytes_);
+  secondary_share_.Set(backlog_bytes_);
   ++lag_slots_;
-  if (backlog_bytes_ > static_cast<size_t>(config_.limits.secondary_queue_bytes)) {
-    ++counters_->queue_overflows;
-    shedding_ = true;
-    DropBacklog();
-    return;
-  }
+  if (backlog_bytes_ > static_cast<size_t>(config_.limits.secondary_queue_bytes)) return Shed();
   if (half == Half::kReady) Pump();
+}
+
+void Lane::Shed() {
+  ++counters_->queue_overflows;
+  shedding_ = true;
+  DropBacklog();
+}
+
+// Is its turn on the secondary still to come, or its answer?
+bool Lane::InBacklog(const Slot& slot) {
+  return slot.secondary != Half::kNone && slot.secondary != Half::kDone;
 }
 
 // What it holds has grown. Only the next turn that is taken looks at the limit.
 void Lane::Charge(Slot* slot, size_t bytes) {
   slot->charged_bytes += bytes;
   backlog_bytes_ += bytes;
+  backlog_peak_ = std::max(backlog_peak_, backlog_bytes_);
+  secondary_share_.Set(backlog_bytes_);
 }
 
 void Lane::Discharge(Slot* slot) {
   backlog_bytes_ -= std::exchange(slot->charged_bytes, 0);
+  secondary_share_.Set(backlog_bytes_);
   --lag_slots_;
   slot->secondary = Half::kDone;
 }
@@ -105,9 +116,11 @@ void Lane::OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply
   switch (slot->kind) {
     case Slot::Kind::kRead:
       slot->secondary_reply = reply;
+      if (slot->primary == Half::kSent) ChargePrimary(slot, reply.size());  // kept until the primary has answered too
       break;
     case Slot::Kind::kQuestion:
       slot->answers.secondary.emplace_back(reply);
+      if (slot->primary == Half::kSent) ChargePrimary(slot, reply.size());
       break;
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction:

@@ -18,6 +18,10 @@ class PrivatePool {
   // All must outlive this object, and this object what it hands out.
   PrivatePool(Io* io, const Config* config, const Lane* lane, const Logins* logins);
 
+  // Where its connections say what they hold. Must outlive them.
+  void set_account(MemoryAccount* account) { account_ = account; }
+  MemoryAccount* account() const { return account_; }
+
   // A connection in this state: an idle one, or a new one that logs in by itself. ResourceExhausted beyond the limit.
   absl::StatusOr<std::unique_ptr<PrivateConnection>> Take(const PrivateConnection::State& state);
   // A new one that has not logged in.
@@ -42,6 +46,7 @@ class PrivatePool {
   const Logins* logins_;
   size_t live_[2] = {0, 0};
   uint64_t refused_ = 0;
+  MemoryAccount* account_ = nullptr;
   std::deque<std::unique_ptr<PrivateConnection>> idle_;
 };
 

@@ -17,6 +17,7 @@
 #include "protocol/input_buffer.h"
 #include "protocol/resp_parser.h"
 #include "proxy/io.h"
+#include "proxy/memory_account.h"
 #include "proxy/server_info.h"
 
 namespace crossfade {
@@ -42,6 +43,9 @@ class Upstream : private Stream::Listener {
   Upstream(Io* io, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner);
   ~Upstream() override;
 
+  // Where to say what is held. Must outlive this object.
+  void set_account(MemoryAccount* account) { share_.Join(account, MemoryAccount::Holder::kStores); }
+
   void Start();
   State state() const { return state_; }
   bool up() const { return state_ == State::kUp; }
@@ -65,7 +69,9 @@ class Upstream : private Stream::Listener {
 
   void OnRead(std::string_view bytes) override;
   void OnClosed(const absl::Status& why) override;
+  void OnDrained() override { NoteHeld(); }
 
+  void NoteHeld() { share_.Set(input_.size() + unsent_bytes()); }
   void Connect();
   void SendHandshake();
   void OnHandshakeReply(std::string_view reply);
@@ -90,6 +96,7 @@ class Upstream : private Stream::Listener {
   int64_t pause_ms_ = 0;
   int64_t last_read_us_ = 0;
   bool loading_ = false;
+  MemoryShare share_;
 };
 
 }  // namespace crossfade

@@ -43,6 +43,8 @@ class DirtySet {
   };
 
   explicit DirtySet(size_t max_keys) : max_keys_(max_keys) {}
+  // With more keys than that, the next mark makes everything dirty.
+  void set_max_keys(size_t max_keys) { max_keys_ = max_keys; }
 
   void Mark(int db, std::string_view key, DirtyCause cause, uint64_t order);
   // Every key: the queue of names overflowed, or the secondary has lost what it had.

@@ -44,11 +44,9 @@ void Client::OnRead(std::string_view bytes) {
   Process(bytes);
 }
 
-// Which of its own limits keeps its next request waiting? Often none: a flip, or a command that runs alone.
+// Its next request must wait: for a flip, a command that runs alone, its own reading, or else its earlier requests.
 void Client::NoteLimitReached() {
-  if (owner_->Holding() || alone_) return;
-  const bool output = stream_->unsent_bytes() >= static_cast<size_t>(limits_->client_output_bytes);
-  owner_->OnLimit(this, output ? ClientLimit::kOutput : ClientLimit::kPipeline);
+  if (!owner_->Holding() && !alone_ && !output_full_) owner_->OnLimit(this, ClientLimit::kPipeline);
 }
 
 // Whoever is paused has whole requests there too, at most one read of them.
@@ -64,7 +62,11 @@ void Client::NoteInput() {
 }
 
 void Client::NoteOutput() {
-  output_share_.Set(stream_->unsent_bytes() + kept_bytes_);
+  const size_t unsent = stream_->unsent_bytes();
+  output_share_.Set(unsent + kept_bytes_);
+  const bool full = unsent >= static_cast<size_t>(limits_->client_output_bytes);
+  if (full && !output_full_) owner_->OnLimit(this, ClientLimit::kOutput);
+  output_full_ = full;
 }
 
 void Client::Process(std::string_view fresh) {

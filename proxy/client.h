@@ -176,6 +176,7 @@ class Client : private Stream::Listener {
   int64_t created_ms_ = 0, last_request_ms_ = 0;
   size_t alone_bytes_ = 0;  // of the request that is carried out alone, wherever it waits
   size_t kept_bytes_ = 0;   // of answers that earlier ones hold up
+  bool output_full_ = false;
   MemoryShare input_share_, output_share_;
 };
 

@@ -156,8 +156,7 @@ void Lane::WriteAccepted(Slot* slot) {
   if (slot->secondary == Half::kPending && !nothing) {
     if (slot->wait_for_both) SetDeadline(slot, config_.timeouts.ack_ms);
     Charge(slot, slot->follow.bytes.size());
-    slot->secondary = Half::kReady;
-    return;
+    return BecomeReady(slot);
   }
   const bool unknown = slot->follow.unknown;
   if (nothing && !unknown && !slot->no_follow && slot->secondary == Half::kPending) ++counters_->writes_followed;
@@ -265,7 +264,7 @@ void Lane::CopyAnswered(Slot* slot) {
     const size_t bytes = slot->follow.bytes.size();
     copy_bytes_ = std::max({bytes, copy_bytes_ - copy_bytes_ / 8 + bytes / 8, size_t{1}});
     Charge(slot, bytes);
-    slot->secondary = Half::kReady;
+    BecomeReady(slot);
   }
   PrimaryOver(slot);
 }

@@ -23,7 +23,7 @@ void Lane::Enqueue(Slot* slot, Half half) {
   for (const QueuedCommand& command : slot->transaction) slot->charged_bytes += command.request.capacity_bytes();
   backlog_bytes_ += slot->charged_bytes;
   backlog_peak_ = std::max(backlog_peak_, backlog_bytes_);
-  secondary_share_.Set(backlog_bytes_);
+  if (half == Half::kReady) secondary_share_.Add(slot->charged_bytes);
   ++lag_slots_;
   if (backlog_bytes_ > static_cast<size_t>(config_.limits.secondary_queue_bytes)) return Shed();
   if (half == Half::kReady) Pump();
@@ -45,12 +45,20 @@ void Lane::Charge(Slot* slot, size_t bytes) {
   slot->charged_bytes += bytes;
   backlog_bytes_ += bytes;
   backlog_peak_ = std::max(backlog_peak_, backlog_bytes_);
-  secondary_share_.Set(backlog_bytes_);
+  if (slot->secondary != Half::kPending) secondary_share_.Add(bytes);
+}
+
+// The primary has answered: what the slot holds, it holds for the secondary alone from now on.
+void Lane::BecomeReady(Slot* slot) {
+  secondary_share_.Add(slot->charged_bytes);
+  slot->secondary = Half::kReady;
 }
 
 void Lane::Discharge(Slot* slot) {
+  if (slot->secondary == Half::kReady || slot->secondary == Half::kSent) {
+    secondary_share_.Subtract(slot->charged_bytes);
+  }
   backlog_bytes_ -= std::exchange(slot->charged_bytes, 0);
-  secondary_share_.Set(backlog_bytes_);
   --lag_slots_;
   slot->secondary = Half::kDone;
 }

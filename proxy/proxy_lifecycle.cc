@@ -1,8 +1,8 @@
 // What the proxy does about its own life: memory, a new configuration, the end.
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
-#include "absl/strings/str_split.h"
 #include "fmt/format.h"
 #include "protocol/sha1.h"
 #include "proxy/admin_api.h"
@@ -61,9 +61,8 @@ void Proxy::set_config_source(std::string file, ConfigSource source) {
 
 absl::StatusOr<std::vector<ConfigChange>> Proxy::Reload() {
   const auto refuse = [](const absl::Status& why) {
-    for (std::string_view line : absl::StrSplit(why.message(), '\n')) {
-      spdlog::error("event=config_mistake text=\"{}\"", line);
-    }
+    std::istringstream lines{std::string(why.message())};
+    for (std::string line; std::getline(lines, line);) spdlog::error("event=config_mistake text=\"{}\"", line);
     spdlog::error("event=config_not_reloaded reason=\"nothing has changed\"");
     return why;
   };

@@ -282,7 +282,7 @@ class MemoryTest(LimitsCase):
     def test_replies_that_nobody_reads(self) -> None:
         rig = self.rig(config=limits(memory="32MiB"))
         with raw_client(rig.proxy.port) as client:
-            client.execute_command("SET", "k", b"x" * 4 * MIB)
+            client.execute_command("SET", "k", b"x" * 8 * MIB)
         readers = [SlowReader(rig.proxy.port) for _ in range(12)]
         for reader in readers:
             reader.send(encode("GET", "k"))

@@ -69,6 +69,7 @@ void Lister::Rules(const std::vector<RuleConfig>& rules) {
 void Lister::Limits(const LimitsConfig& limits) {
   Bytes("limits.secondary_queue", limits.secondary_queue_bytes);
   Count("limits.dirty_keys", limits.dirty_keys);
+  Text("limits.journal", FormatBytes(limits.journal_bytes), "its files are open since the start: restart the proxy");
   Count("limits.clients", limits.clients);
   Bytes("limits.client_input", limits.client_input_bytes);
   Bytes("limits.client_output", limits.client_output_bytes);
@@ -146,7 +147,9 @@ void TakeOver(const Config& fresh, Config* running) {
   running->backfill = fresh.backfill;
   running->scripts = fresh.scripts;
   running->settle = fresh.settle;
+  const int64_t journal_bytes = running->limits.journal_bytes;
   running->limits = fresh.limits;
+  running->limits.journal_bytes = journal_bytes;
   running->timeouts = fresh.timeouts;
   running->mismatches = fresh.mismatches;
   running->admin.token_file = fresh.admin.token_file;

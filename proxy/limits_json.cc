@@ -54,6 +54,8 @@ Json LimitsJson(const Proxy& proxy) {
   const LimitsConfig& limits = proxy.config().limits;
   const Counters& counters = proxy.counters();
   const Lane& lane = proxy.lane();
+  const KeyLog& in_flight = proxy.journal().in_flight();
+  const KeyLog& dirty = proxy.journal().dirty();
   Json json = {
       {"memory", MemoryJson(proxy)},
       {"clients", Of(limits.clients, proxy.clients(), counters.clients_refused)},
@@ -61,6 +63,8 @@ Json LimitsJson(const Proxy& proxy) {
       {"primary_commands", Of(limits.primary_commands, lane.primary_commands())},
       {"secondary_queue", Of(limits.secondary_queue_bytes, lane.lag_bytes(), counters.queue_overflows)},
       {"dirty_keys", Of(limits.dirty_keys, proxy.dirty().size(), proxy.dirty().overflows())},
+      {"journal", Of(limits.journal_bytes, std::max(in_flight.size_bytes(), dirty.size_bytes()),
+                     in_flight.unlogged() + dirty.unlogged())},
       {"expiring_keys", Of(limits.expiring_keys, proxy.expiry().size(), proxy.expiry().unwatched())},
       {"settle_keys", Of(limits.settle_keys, proxy.settle().waiting(), counters.settle_left_out)},
       {"settle_value", Of(limits.settle_value_bytes, 0, counters.settle_too_big)},

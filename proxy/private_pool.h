@@ -4,6 +4,8 @@
 
 #include <deque>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "conf/config.h"
@@ -21,6 +23,8 @@ class PrivatePool {
   // Where its connections say what they hold. Must outlive them.
   void set_account(MemoryAccount* account) { account_ = account; }
   MemoryAccount* account() const { return account_; }
+  // What its connections are called at the stores.
+  void set_name(std::string name) { name_ = std::move(name); }
 
   // A connection in this state: an idle one, or a new one that logs in by itself. ResourceExhausted beyond the limit.
   absl::StatusOr<std::unique_ptr<PrivateConnection>> Take(const PrivateConnection::State& state);
@@ -47,6 +51,7 @@ class PrivatePool {
   size_t live_[2] = {0, 0};
   uint64_t refused_ = 0;
   MemoryAccount* account_ = nullptr;
+  std::string name_;
   std::deque<std::unique_ptr<PrivateConnection>> idle_;
 };
 

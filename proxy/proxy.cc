@@ -32,8 +32,9 @@ ServiceFacts FactsOf(const Config& config) {
 
 }  // namespace
 
-Proxy::Proxy(Io* io, const Config& config)
+Proxy::Proxy(Io* io, Storage* storage, const Config& config)
     : io_(io),
+      storage_(storage),
       config_(config),
       started_ms_(io->clock()->WallMs()),
       config_loaded_ms_(started_ms_),
@@ -55,23 +56,29 @@ Proxy::~Proxy() {
   soon_on_ = true;  // what is given back from here on wakes nobody
 }
 
-absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(Io* io, const Config& config) {
-  auto proxy = std::unique_ptr<Proxy>(new Proxy(io, config));
+absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(Io* io, Storage* storage, const Config& config) {
+  auto proxy = std::unique_ptr<Proxy>(new Proxy(io, storage, config));
   if (const absl::Status opened = proxy->Open(); !opened.ok()) return opened;
   return proxy;
 }
 
 absl::Status Proxy::Open() {
-  auto state_file = StateFile::Open(config_.state_dir);
+  auto state_file = StateFile::Open(storage_, config_.state_dir);
   if (!state_file.ok()) return state_file.status();
   state_file_ = std::move(*state_file);
   keeper_ = std::make_unique<Keeper>(io_, config_, state_file_.get(), &dirty_, &counters_);
-  if (const absl::Status loaded = keeper_->Load(); !loaded.ok()) return loaded;
+  auto journal = Journal::Open(storage_, config_.state_dir, static_cast<size_t>(config_.limits.journal_bytes));
+  if (!journal.ok()) return journal.status();
+  journal_ = std::move(*journal);
+  if (const absl::Status loaded = keeper_->Load(journal_->Recover(&dirty_)); !loaded.ok()) return loaded;
   const Migration* migration = &keeper_->migration();
   lane_ =
       std::make_unique<Lane>(io_, config_, migration, &dirty_, &expiry_, &counters_, static_cast<Lane::Owner*>(this));
   soon_ = io_->clock()->MakeTimer([this] { RunSoon(); });
   lane_->set_account(&memory_);
+  lane_->set_journal(journal_->in_flight());
+  const std::string name = "crossfade-" + keeper_->instance();
+  lane_->set_name(name, keeper_->had_predecessor());
   repair_ = std::make_unique<Repair>(io_, &config_.repair, migration, &dirty_, lane_.get());
   sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(), [this](bool finished) {
     if (finished) dirty_.SweepDone(sweep_->order());
@@ -89,6 +96,7 @@ absl::Status Proxy::Open() {
                                      [this] { repair_->Wake(); });
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
   pool_->set_account(&memory_);
+  pool_->set_name(name);
   watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
   feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
   errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
@@ -341,6 +349,7 @@ void Proxy::Tick() {
     next_second_ms_ = now_ms + 1000;
     lane_->Tick();
     tracking_->Tick();
+    journal_->Tick();
     if (++seconds_ % 10 == 0) lane_->RotateLatencies();
     for (auto& [id, client] : clients_) {
       if (!client->closing()) continue;

@@ -146,7 +146,8 @@ void Proxy::CheckShutdown() {
 
 void Proxy::End() {
   const bool clean = lane_->drained() && dirty_.clean();
-  const absl::Status saved = keeper_->Save(clean);
+  absl::Status saved = keeper_->Save();
+  saved.Update(journal_->Close());
   if (!saved.ok()) spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
   const size_t unanswered =
       std::count_if(clients_.begin(), clients_.end(), [](const auto& entry) { return entry.second->in_flight() > 0; });

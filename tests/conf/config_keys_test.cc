@@ -98,16 +98,18 @@ reads_new = 1
 compare = 2
 split = "random"
 on_miss = "primary"
+[limits]
+journal = "2MiB"
 [admin]
 address = "127.0.0.1:2"
 [state]
 dir = "elsewhere"
 )");
   const auto changes = CompareConfigs(running, fresh);
-  EXPECT_EQ(changes.size(), 10u);
+  EXPECT_EQ(changes.size(), 11u);
   for (const ConfigChange& change : changes) EXPECT_THAT(change.fixed, Not(IsEmpty())) << change.key;
   TakeOver(fresh, &running);
-  EXPECT_EQ(CompareConfigs(running, fresh).size(), 10u);
+  EXPECT_EQ(CompareConfigs(running, fresh).size(), 11u);
 }
 
 TEST(ConfigKeys, AnotherPasswordIsToldWithoutShowingIt) {

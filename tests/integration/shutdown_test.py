@@ -2,17 +2,24 @@
 a new configuration is taken over as far as that is possible, or not at all."""
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+import tomllib
+import unittest
+from pathlib import Path
 
 from admin import wait_until
-from harness import HOST, CrossfadeTest, Rig, main
+from harness import HOST, CrossfadeTest, Rig, crossfade_binary, main
 from resp import Closed, RawConnection, encode
 from traffic import raw_client
 
+ROOT = Path(__file__).resolve().parents[2]
 LONG_SHUTDOWN = '[timeouts]\nshutdown = "60s"\n'
 MARGIN_S = 10  # for a busy machine
 
@@ -284,6 +291,28 @@ class ReloadTest(CrossfadeTest):
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, 1)
         self.assertIn("crossfade.toml:2", done.stderr)
+
+
+class ServiceTest(unittest.TestCase):
+    """conf/crossfade.service, as far as that can be told without installing it."""
+
+    UNIT = ROOT / "conf/crossfade.service"
+
+    def test_systemd_accepts_it(self) -> None:
+        analyze = shutil.which("systemd-analyze")
+        if analyze is None:
+            self.skipTest("there is no systemd-analyze here")
+        with tempfile.TemporaryDirectory() as directory:
+            unit = Path(directory) / "crossfade.service"
+            unit.write_text(self.UNIT.read_text().replace("/usr/bin/crossfade", crossfade_binary()))
+            done = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("crossfade.service", done.stderr)
+
+    def test_it_waits_longer_than_a_shutdown_takes(self) -> None:
+        seconds = int(re.search(r"^TimeoutStopSec=(\d+)s$", self.UNIT.read_text(), re.MULTILINE)[1])
+        sample = tomllib.loads((ROOT / "conf/crossfade.toml").read_text())
+        self.assertGreater(seconds, int(sample["timeouts"]["shutdown"].removesuffix("s")))
 
 
 if __name__ == "__main__":

@@ -260,6 +260,7 @@ class Lane : private Link::Owner {
   void AskPrimaryInstead(Slot* slot, bool warm);
   void SecondaryBroke(Slot* slot, DirtyCause cause);
   void Charge(Slot* slot, size_t bytes);
+  void ChargeReply(Slot* slot, size_t bytes);
   void BecomeReady(Slot* slot);
   void Discharge(Slot* slot);
   static bool InBacklog(const Slot& slot);

@@ -33,7 +33,7 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
   --slot->primary_left;
   if (slot->kind == Slot::Kind::kQuestion) {
     slot->answers.primary.emplace_back(reply);
-    if (InBacklog(*slot)) Charge(slot, reply.size());
+    ChargeReply(slot, reply.size());
   } else if (owed.what == Owed::What::kCompanion) {
     slot->companions.emplace_back(reply);
   } else if (owed.what == Owed::What::kQueued) {
@@ -48,12 +48,12 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
           Answer(slot, reply);
         }
         if (slot->compare || slot->warm) slot->primary_reply = reply;
-        if (slot->compare && InBacklog(*slot)) Charge(slot, reply.size());
+        if (slot->compare) ChargeReply(slot, reply.size());
         break;
       case Slot::Kind::kWrite:
       case Slot::Kind::kTransaction:
         slot->primary_reply = reply;
-        if (InBacklog(*slot)) Charge(slot, reply.size());
+        ChargeReply(slot, reply.size());
         if (!slot->wait_for_both || IsErrorReply(reply)) Answer(slot, reply);
         break;
       case Slot::Kind::kCopy:

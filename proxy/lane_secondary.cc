@@ -48,6 +48,11 @@ void Lane::Charge(Slot* slot, size_t bytes) {
   if (slot->secondary != Half::kPending) secondary_share_.Add(bytes);
 }
 
+// The primary's reply, kept until the secondary has answered. A small one is within what a slot counts for anyway.
+void Lane::ChargeReply(Slot* slot, size_t bytes) {
+  if (bytes > sizeof(Slot) && InBacklog(*slot)) Charge(slot, bytes);
+}
+
 // The primary has answered: what the slot holds, it holds for the secondary alone from now on.
 void Lane::BecomeReady(Slot* slot) {
   secondary_share_.Add(slot->charged_bytes);

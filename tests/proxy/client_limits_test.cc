@@ -19,7 +19,7 @@ TEST_F(ClientTest, I9PushesThatNobodyReadsEndTheConnection) {
   EXPECT_FALSE(gone_);
   client_->Push(frame);
   EXPECT_TRUE(gone_);
-  EXPECT_THAT(reached_, ElementsAre(ClientLimit::kSubscriberOutput));
+  EXPECT_THAT(reached_, ElementsAre(ClientLimit::kOutput, ClientLimit::kSubscriberOutput));
 }
 
 TEST_F(ClientTest, I9AnUnfinishedRequestIsBounded) {
@@ -65,7 +65,7 @@ TEST_F(ClientTest, I9WithNoMemoryLeftWhoDoesNotReadIsDropped) {
   EXPECT_FALSE(gone_);  // there is memory: it may take its time
   client_->Answer(to_[1].sequence, Bulk(std::string(6000, 'x')));
   EXPECT_TRUE(gone_);
-  EXPECT_THAT(reached_, ElementsAre(ClientLimit::kMemory));
+  EXPECT_THAT(reached_, ElementsAre(ClientLimit::kOutput, ClientLimit::kMemory));
 }
 
 TEST_F(ClientTest, ATransactionThatIsTooLargeIsCounted) {

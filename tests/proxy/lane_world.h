@@ -94,7 +94,8 @@ class LaneWorld : public Lane::Owner {
     EXPECT_EQ(lane->lag_bytes(), 0u);
     EXPECT_EQ(lane->primary_bytes().used(), 0u);
     EXPECT_EQ(lane->primary_commands().used(), 0u);
-    EXPECT_EQ(account.sum().used(), 0u);
+    EXPECT_EQ(account.held(MemoryAccount::Holder::kPrimary), 0u);
+    EXPECT_EQ(account.held(MemoryAccount::Holder::kSecondary), 0u);
   }
 
   FakeIo io;

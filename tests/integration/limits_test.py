@@ -62,6 +62,13 @@ class LimitsCase(CrossfadeTest):
             self.assertEqual(client.execute_command("SET", "other", "v"), b"OK")
             self.assertEqual(client.execute_command("GET", "other"), b"v")
 
+    def open(self, rig: Rig, kind: type[RawConnection] = RawConnection) -> RawConnection:
+        """A connection that lasts as long as the test."""
+        connection = kind(rig.proxy.port)
+        connection.socket.settimeout(60)
+        self.addCleanup(connection.close)
+        return connection
+
     def served(self, rig: Rig) -> bool:
         """Is a new client let in, and answered?"""
         try:
@@ -89,7 +96,7 @@ class ClientLimitsTest(LimitsCase):
 
     def test_clients(self) -> None:
         rig = self.rig(config=limits(clients=3))
-        kept = [RawConnection(rig.proxy.port) for _ in range(3)]
+        kept = [self.open(rig) for _ in range(3)]
         for connection in kept:
             self.assertEqual(connection.ask("PING"), b"PONG")
         with RawConnection(rig.proxy.port) as refused:
@@ -165,7 +172,7 @@ class ClientLimitsTest(LimitsCase):
 
     def test_private_connections(self) -> None:
         rig = self.rig(config=limits(private_connections=2))
-        watchers = [RawConnection(rig.proxy.port) for _ in range(3)]
+        watchers = [self.open(rig) for _ in range(3)]
         answers = [watcher.ask("WATCH", "k") for watcher in watchers]
         self.assertEqual(answers[:2], [b"OK", b"OK"])
         self.assertIsInstance(answers[2], ErrorReply)
@@ -192,7 +199,7 @@ class StoreLimitsTest(LimitsCase):
         rig = self.rig(config=limits(primary_queue="8MiB", client_pipeline=1000) + NO_REPAIR)
         before = rig.proxy.resident_mib()
         rig.old.pause()
-        clients = [RawConnection(rig.proxy.port, timeout=60) for _ in range(8)]
+        clients = [self.open(rig) for _ in range(8)]
         senders = [Sender(client, encode("SET", f"k{number}", b"x" * MIB) * 40) for number, client in enumerate(clients)]
         figures = self.wait_reached(rig, "primary_queue")
         self.assertIn("limits.primary_queue", str(rig.admin.status()["attention"]))
@@ -212,7 +219,7 @@ class StoreLimitsTest(LimitsCase):
     def test_the_primarys_queue_in_commands(self) -> None:
         rig = self.rig(config=limits(primary_commands=100))
         rig.old.pause()
-        clients = [RawConnection(rig.proxy.port, timeout=60) for _ in range(20)]
+        clients = [self.open(rig) for _ in range(20)]
         for number, client in enumerate(clients):
             client.send(encode("INCR", f"n{number}") * 50)
         figures = self.wait_reached(rig, "primary_commands")
@@ -239,7 +246,7 @@ class MemoryTest(LimitsCase):
 
     def test_unfinished_requests_do_not_hold_up_the_others_for_ever(self) -> None:
         rig = self.rig(config=limits(memory="32MiB"))
-        hoarders = [RawConnection(rig.proxy.port, timeout=60) for _ in range(4)]
+        hoarders = [self.open(rig) for _ in range(4)]
         for hoarder in hoarders:
             hoarder.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000000\r\n")
         senders = [Sender(hoarder, b"x" * 12 * MIB) for hoarder in hoarders]
@@ -260,17 +267,19 @@ class MemoryTest(LimitsCase):
     def test_new_clients_are_refused_meanwhile(self) -> None:
         rig = self.rig(config=limits(memory="32MiB", primary_queue="1GiB"))
         rig.old.pause()
-        with RawConnection(rig.proxy.port, timeout=60) as client:
-            sender = Sender(client, encode("SET", "k", b"x" * MIB) * 60)
-            self.wait_reached(rig, "memory")
-            with RawConnection(rig.proxy.port) as refused:
-                self.assertRegex(refused.reply(), "limits.memory")
-                self.assert_closed(refused)
-            self.assertIn("limits.memory", str(rig.admin.status()["attention"]))
-            self.assertLess(self.limit(rig, "memory")["used"], 40 * MIB)
-            rig.old.resume()
-            self.assertEqual([client.reply() for _ in range(60)], [b"OK"] * 60)
-            sender.join(10)
+        clients = [self.open(rig) for _ in range(4)]
+        senders = [Sender(client, encode("SET", f"k{number}", b"x" * MIB) * 15) for number, client in enumerate(clients)]
+        self.wait_reached(rig, "memory")
+        with RawConnection(rig.proxy.port) as refused:
+            self.assertRegex(refused.reply(), "limits.memory")
+            self.assert_closed(refused)
+        self.assertIn("limits.memory", str(rig.admin.status()["attention"]))
+        self.assertLess(self.limit(rig, "memory")["used"], 40 * MIB)
+        rig.old.resume()
+        for client, sender in zip(clients, senders):
+            self.assertEqual([client.reply() for _ in range(15)], [b"OK"] * 15)
+            sender.join(20)
+            self.assertTrue(sender.sent)
         figures = self.limit(rig, "memory")
         self.assertEqual(figures["clients_dropped"], 0, "waiting for the primary was enough")
         self.assert_others_served(rig)
@@ -280,7 +289,7 @@ class MemoryTest(LimitsCase):
         rig = self.rig(config=limits(memory="32MiB"))
         with raw_client(rig.proxy.port) as client:
             client.execute_command("SET", "k", b"x" * 8 * MIB)
-        readers = [SlowReader(rig.proxy.port) for _ in range(30)]
+        readers = [self.open(rig, SlowReader) for _ in range(30)]
         for reader in readers:
             reader.send(encode("GET", "k"))
         self.wait_reached(rig, "memory")
@@ -290,8 +299,6 @@ class MemoryTest(LimitsCase):
                  f"{figures['peak'] / MIB:.1f} MiB of 32")
         self.assertGreater(figures["clients_dropped"], 0)
         self.assertLess(figures["peak"], 50 * MIB)
-        for reader in readers:
-            reader.close()
 
     def test_the_secondarys_backlog_goes_first(self) -> None:
         """I3: with the secondary stopped, and a queue for it that memory can't hold, no client notices anything."""

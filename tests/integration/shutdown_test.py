@@ -76,6 +76,8 @@ class ShutdownTest(CrossfadeTest):
     def test_under_load_what_was_run_was_answered(self) -> None:
         rig = self.rig(config=LONG_SHUTDOWN)
         counters = [Counter(rig.proxy.port, number) for number in range(20)]
+        for counter in counters:
+            self.addCleanup(counter.connection.close)
         wait_until(lambda: sum(counter.answered for counter in counters) > 5000, 60, "traffic")
         taken = self.stop(rig)
         for counter in counters:
@@ -99,6 +101,8 @@ class ShutdownTest(CrossfadeTest):
         asked = {"idle": [("PING",)], "transaction": [("MULTI",), ("SET", "k", "v")], "watch": [("WATCH", "k")],
                  "subscriber": [("SUBSCRIBE", "c")], "monitor": [("MONITOR",)]}
         clients = {name: RawConnection(rig.proxy.port) for name in [*asked, "blocked", "half"]}
+        for client in clients.values():
+            self.addCleanup(client.close)
         for name, commands in asked.items():
             for command in commands:
                 clients[name].ask(*command)
@@ -216,6 +220,7 @@ class ReloadTest(CrossfadeTest):
         self.assertEqual(before["file"], str(rig.proxy.config_path))
         kept = [RawConnection(rig.proxy.port) for _ in range(2)]
         for connection in kept:
+            self.addCleanup(connection.close)
             self.assertEqual(connection.ask("PING"), b"PONG")
         with RawConnection(rig.proxy.port) as refused:
             self.assertRegex(refused.reply(), "max number of clients")
@@ -264,16 +269,16 @@ class ReloadTest(CrossfadeTest):
     def test_addresses_stay_and_the_token_changes(self) -> None:
         rig = self.rig(start=False)
         token_file = rig.directory / "token"
-        token_file.write_text("first\n")
+        token_file.write_text("alpha-token\n")
         rig.proxy.config_path.write_text(f'[admin]\ntoken_file = "{token_file}"\n')
-        rig.proxy.token = "first"
+        rig.proxy.token = "alpha-token"
         rig.start_connected()
-        token_file.write_text("second\n")
+        token_file.write_text("beta-token\n")
         self.reloaded(rig, f'[admin]\ntoken_file = "{token_file}"\n[timeouts]\nack = "2s"\n')
         self.assertEqual(rig.admin.request("GET", "/api/v1/status")[0], 401)
-        rig.admin.token = "second"
+        rig.admin.token = "beta-token"
         self.assertEqual(rig.admin.status()["config"]["file"], str(rig.proxy.config_path))
-        self.assertNotIn("second", rig.proxy.log())
+        self.assertNotIn("beta-token", rig.proxy.log())
         token_file.unlink()
         self.assertEqual(rig.admin.request("POST", "/api/v1/reload", {})[0], 409)
         self.assertEqual(rig.admin.request("GET", "/api/v1/status")[0], 200, "the token is still the second")

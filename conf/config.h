@@ -123,6 +123,13 @@ struct LimitsConfig {
   int64_t private_connections = 10'000;      // to each store, for WATCH, SUBSCRIBE, MONITOR …; beyond: an error
   int64_t tracking_keys = 1'000'000;         // keys that caching clients have read; beyond: one must forget everything
   int64_t mismatches = 1000;                 // confirmed mismatches kept for inspection; the oldest goes
+  int64_t client_input_bytes = 1 << 30;      // one client's unfinished request; beyond: it is disconnected
+  int64_t transaction_bytes = 64 << 20;      // queued between MULTI and EXEC; beyond: the transaction is aborted
+  int64_t subscriber_output_bytes = 32 << 20;  // of a client that subscribes or monitors; beyond: it is disconnected
+  int64_t primary_queue_bytes = 256 << 20;     // sent to the primary, unanswered; beyond: no client is read from
+  int64_t primary_commands = 100'000;          // likewise, as a count
+  int64_t memory_bytes = 4LL << 30;  // all that is held for clients and stores. proxy/memory_account.h has the acts
+  int64_t admin_connections = 256;   // to the admin port; beyond: 503, closed
 };
 
 struct TimeoutsConfig {

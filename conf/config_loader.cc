@@ -28,6 +28,7 @@ constexpr Range kRates{1, 10'000'000};
 constexpr Range kCounts{1, 1'000'000'000};
 constexpr Range kSmallCounts{1, 1'000'000};
 constexpr Range kBufferBytes{1 << 10, 1LL << 40};
+constexpr Range kMemoryBytes{16 << 20, 1LL << 40};  // less could not hold one copy of a larger key
 constexpr Range kJournalBytes{1 << 20, 16LL << 30};
 constexpr Range kTimeoutsMs{1, 24 * kHourMs};
 constexpr char kScriptModes[] = "\"auto\", \"copy\" or \"verbatim\"";
@@ -239,6 +240,13 @@ void Loader::ReadLimits(Section section) {
   section.Count("private_connections", kSmallCounts, &limits->private_connections);
   section.Count("tracking_keys", kCounts, &limits->tracking_keys);
   section.Count("mismatches", kSmallCounts, &limits->mismatches);
+  section.Bytes("client_input", kBufferBytes, &limits->client_input_bytes);
+  section.Bytes("transaction", kBufferBytes, &limits->transaction_bytes);
+  section.Bytes("subscriber_output", kBufferBytes, &limits->subscriber_output_bytes);
+  section.Bytes("primary_queue", kBufferBytes, &limits->primary_queue_bytes);
+  section.Count("primary_commands", kSmallCounts, &limits->primary_commands);
+  section.Bytes("memory", kMemoryBytes, &limits->memory_bytes);
+  section.Count("admin_connections", kSmallCounts, &limits->admin_connections);
   Done(std::move(section));
 }
 

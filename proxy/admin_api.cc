@@ -110,7 +110,7 @@ class Fields {
 
 class AdminApi {
  public:
-  AdminApi(Proxy* proxy, std::string token) : proxy_(proxy), token_(std::move(token)) {}
+  explicit AdminApi(Proxy* proxy) : proxy_(proxy) {}
 
   void Handle(const HttpRequest& request, const HttpServer::Responder& respond) const {
     if (request.path == "/healthz") return respond(Ok({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
@@ -128,6 +128,7 @@ class AdminApi {
     if (call == "GET /api/v1/status") return respond(Ok(StatusJson(*proxy_)));
     if (call == "PATCH /api/v1/routing") return respond(PatchRouting(request));
     if (call == "POST /api/v1/flip") return PostFlip(request, respond);
+    if (call == "POST /api/v1/reload") return respond(PostReload(request));
     if (call == "POST /api/v1/resync") return respond(After(proxy_->Resync()));
     if (call == "GET /api/v1/backfill") return respond(Ok(BackfillJson(*proxy_)));
     if (call == "POST /api/v1/backfill") return respond(PostBackfill(request));
@@ -138,9 +139,9 @@ class AdminApi {
 
  private:
   bool Allowed(const HttpRequest& request) const {
-    if (token_.empty()) return true;
+    if (proxy_->admin_token().empty()) return true;
     const auto found = request.headers.find("authorization");
-    return found != request.headers.end() && SecretsEqual(found->second, "Bearer " + token_);
+    return found != request.headers.end() && SecretsEqual(found->second, "Bearer " + proxy_->admin_token());
   }
 
   // A page of another site can make a browser on this machine send requests here; it can't hide where it comes from.
@@ -151,11 +152,11 @@ class AdminApi {
 
   // The primary decides: a dead secondary must not take the proxy out of rotation.
   HttpResponse Ready() const {
-    const bool ready = proxy_->lane().primary().up();
+    const bool ready = proxy_->lane().primary().up() && !proxy_->stopping();
     const Upstream& upstream = proxy_->lane().primary().upstream();
     Json json = {
         {"ready", ready}, {"primary", SideName(proxy_->migration().primary())}, {"state", upstream.StateWord()}};
-    if (!ready) json["error"] = upstream.last_error();
+    if (!ready) json["error"] = proxy_->stopping() ? "the proxy is stopping" : upstream.last_error();
     return Ok(json, ready ? 200 : 503);
   }
 
@@ -212,6 +213,24 @@ class AdminApi {
     return started.ok() ? Ok(BackfillJson(*proxy_), 202) : FromStatus(started);
   }
 
+  // Mistakes are told one by one; nothing has changed then.
+  HttpResponse PostReload(const HttpRequest& request) const {
+    Fields fields(request.body);
+    if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
+    const auto changes = proxy_->Reload();
+    if (!changes.ok()) {
+      const std::string message(changes.status().message());
+      return Ok({{"error", message}, {"reason", message}}, 409);
+    }
+    Json changed = Json::array(), kept = Json::array();
+    for (const ConfigChange& change : *changes) {
+      Json json = {{"key", change.key}, {"from", change.from}, {"to", change.to}};
+      if (!change.fixed.empty()) json["reason"] = std::string(change.fixed);
+      (change.fixed.empty() ? changed : kept).push_back(std::move(json));
+    }
+    return Ok({{"changed", changed}, {"kept", kept}, {"hash", proxy_->config_hash()}});
+  }
+
   HttpResponse GetMismatches(const HttpRequest& request) const {
     size_t limit = static_cast<size_t>(proxy_->config().limits.mismatches);
     if (const auto found = request.query.find("limit"); found != request.query.end()) {
@@ -231,11 +250,8 @@ class AdminApi {
     const struct {
       const char* path;
       const char* methods;
-    } routes[] = {{"/api/v1/status", "GET"},
-                  {"/api/v1/routing", "PATCH"},
-                  {"/api/v1/flip", "POST"},
-                  {"/api/v1/resync", "POST"},
-                  {"/api/v1/backfill", "GET, POST, DELETE"},
+    } routes[] = {{"/api/v1/status", "GET"},    {"/api/v1/routing", "PATCH"}, {"/api/v1/flip", "POST"},
+                  {"/api/v1/reload", "POST"},   {"/api/v1/resync", "POST"},   {"/api/v1/backfill", "GET, POST, DELETE"},
                   {"/api/v1/mismatches", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;
@@ -248,12 +264,11 @@ class AdminApi {
   }
 
   Proxy* proxy_;
-  std::string token_;
 };
 
 }  // namespace
 
-absl::StatusOr<HttpServer::Handler> MakeAdminHandler(Proxy* proxy, const AdminConfig& config) {
+absl::StatusOr<std::string> ReadAdminToken(const AdminConfig& config) {
   std::string token;
   if (!config.token_file.empty()) {
     std::ifstream file(config.token_file);
@@ -264,10 +279,13 @@ absl::StatusOr<HttpServer::Handler> MakeAdminHandler(Proxy* proxy, const AdminCo
   } else if (!IsLoopback(config.address.host)) {
     return absl::FailedPreconditionError("an admin address that is not loopback needs admin.token_file");
   }
-  return HttpServer::Handler(
-      [api = AdminApi(proxy, std::move(token))](const HttpRequest& request, HttpServer::Responder respond) {
-        api.Handle(request, respond);
-      });
+  return token;
+}
+
+HttpServer::Handler MakeAdminHandler(Proxy* proxy) {
+  return [api = AdminApi(proxy)](const HttpRequest& request, HttpServer::Responder respond) {
+    api.Handle(request, respond);
+  };
 }
 
 }  // namespace crossfade

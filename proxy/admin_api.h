@@ -2,6 +2,8 @@
 // Every body is JSON, every error {"error": …} with its status. Decides nothing itself.
 #pragma once
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "conf/config.h"
 #include "proxy/http_server.h"
@@ -10,7 +12,10 @@ namespace crossfade {
 
 class Proxy;
 
-// `proxy` must outlive the server that the handler is given to. Fails when the token file can't be read.
-absl::StatusOr<HttpServer::Handler> MakeAdminHandler(Proxy* proxy, const AdminConfig& config);
+// `proxy` must outlive the server that the handler is given to.
+HttpServer::Handler MakeAdminHandler(Proxy* proxy);
+
+// The token that the API asks for; empty: none. Fails when the file can't be read, or when there must be one.
+absl::StatusOr<std::string> ReadAdminToken(const AdminConfig& config);
 
 }  // namespace crossfade

@@ -139,6 +139,8 @@ void Cli::AddCommands() {
   AddFlip();
   AddOperatorCommand("resync", "Copy everything from the primary to the secondary again: the primary is right",
                      "Examples:\n  crossfade resync", [](Operator& op) { return op.Resync(); });
+  AddOperatorCommand("reload", "Read the configuration file again, as SIGHUP does, and say what has changed",
+                     "Examples:\n  crossfade reload", [](Operator& op) { return op.Reload(); });
   CLI::App* backfill = AddOperatorCommand(
       "backfill", "Copy what was in the primary before the proxy came",
       "Examples:\n  crossfade backfill start\n  crossfade backfill status\n  crossfade backfill cancel",
@@ -289,7 +291,8 @@ int Cli::RunProxy() {
     *world_.err << std::string(config.status().message()) << "\n";
     return kExitUsage;
   }
-  return world_.run_proxy(*config);
+  return world_.run_proxy(
+      {*config, config_file_, [file = config_file_, overrides] { return LoadConfig(file, overrides); }});
 }
 
 int Cli::Operate() {
@@ -323,7 +326,7 @@ int RunCli(int argc, const char* const* argv, const CliWorld& world) {
   return Cli(world).Run(argc, argv);
 }
 
-int RunCli(int argc, char** argv, std::function<int(const Config&)> run_proxy) {
+int RunCli(int argc, char** argv, std::function<int(const RunRequest&)> run_proxy) {
   return RunCli(argc, argv, CliWorld{std::move(run_proxy), CallAdmin, &std::cout, &std::cerr});
 }
 

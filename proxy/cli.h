@@ -4,16 +4,25 @@
 
 #include <functional>
 #include <iosfwd>
+#include <string>
 
+#include "absl/status/statusor.h"
 #include "conf/config.h"
 #include "proxy/cli_operator.h"
 
 namespace crossfade {
 
+// What `crossfade run` was asked for.
+struct RunRequest {
+  Config config;
+  std::string config_file;                             // empty: none
+  std::function<absl::StatusOr<Config>()> read_again;  // the file, and the flags over it
+};
+
 // What the command line touches besides its arguments, the environment and the files that they name. Tests have their
 // own.
 struct CliWorld {
-  std::function<int(const Config&)> run_proxy;  // returns the exit status
+  std::function<int(const RunRequest&)> run_proxy;  // returns the exit status
   AdminCaller call_admin;
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
@@ -23,6 +32,6 @@ struct CliWorld {
 int RunCli(int argc, const char* const* argv, const CliWorld& world);
 
 // The real world: standard output and error, and HTTP to the admin port.
-int RunCli(int argc, char** argv, std::function<int(const Config&)> run_proxy);
+int RunCli(int argc, char** argv, std::function<int(const RunRequest&)> run_proxy);
 
 }  // namespace crossfade

@@ -250,6 +250,29 @@ int Operator::Resync() {
   return exit;
 }
 
+int Operator::Reload() {
+  json answer, body = json::object();
+  int exit = kExitDone;
+  if (!Ask("POST", "/api/v1/reload", &body, &answer, &exit) || session_.json) return exit;
+  const json* changed = Find(answer, {"changed"});
+  const json* kept = Find(answer, {"kept"});
+  if (changed != nullptr) {
+    for (const json& one : *changed) {
+      *session_.out << fmt::format("{}: \"{}\", was \"{}\"\n", TextAt(one, {"key"}), TextAt(one, {"to"}),
+                                   TextAt(one, {"from"}));
+    }
+  }
+  if (kept != nullptr) {
+    for (const json& one : *kept) {
+      *session_.out << fmt::format("{}: still \"{}\", not \"{}\": {}\n", TextAt(one, {"key"}), TextAt(one, {"from"}),
+                                   TextAt(one, {"to"}), TextAt(one, {"reason"}));
+    }
+  }
+  const size_t changes = changed == nullptr ? 0 : changed->size();
+  *session_.out << fmt::format("reload: {} {} changed\n", changes, changes == 1 ? "setting has" : "settings have");
+  return exit;
+}
+
 int Operator::Backfill(const std::string& action) {
   json answer, body = json::object();
   int exit = kExitDone;

@@ -61,6 +61,7 @@ class Operator {
   int SetOnMiss(const std::string& value);
   int Flip(FlipOptions options);
   int Resync();
+  int Reload();
   // `action`: "start", "status" or "cancel".
   int Backfill(const std::string& action);
 

@@ -44,10 +44,37 @@ void Client::OnRead(std::string_view bytes) {
   Process(bytes);
 }
 
+// Its next request must wait: for a flip, a command that runs alone, its own reading, or else its earlier requests.
+void Client::NoteLimitReached() {
+  if (!owner_->Holding() && !alone_ && !output_full_) owner_->OnLimit(this, ClientLimit::kPipeline);
+}
+
+// Whoever is paused has whole requests there too, at most one read of them.
+void Client::CheckInput() {
+  NoteInput();
+  if (paused_ || closing_ || input_.size() <= static_cast<size_t>(limits_->client_input_bytes)) return;
+  owner_->OnLimit(this, ClientLimit::kInput);
+  Drop();
+}
+
+void Client::NoteInput() {
+  input_share_.Set(input_.size() + session_.queued_bytes() + alone_bytes_);
+}
+
+void Client::NoteOutput() {
+  const size_t unsent = stream_->unsent_bytes();
+  output_share_.Set(unsent + kept_bytes_);
+  const bool full = unsent >= static_cast<size_t>(limits_->client_output_bytes);
+  if (full && !output_full_) owner_->OnLimit(this, ClientLimit::kOutput);
+  output_full_ = full;
+}
+
 void Client::Process(std::string_view fresh) {
+  processing_ = true;
   std::string_view unread = input_.Join(fresh);
   while (!unread.empty() && !closing_ && !close_after_replies_) {
     if (!MayTake()) {
+      NoteLimitReached();
       Pause(unread.size());
       break;
     }
@@ -62,8 +89,8 @@ void Client::Process(std::string_view fresh) {
       AppendError(&scratch_, parser_.error());
       close_after_replies_ = true;
       stream_->SetReading(false);
-      Answer(sequence, scratch_);
-      return;
+      processing_ = false;
+      return Answer(sequence, scratch_);
     }
     if (request.argc() > 0) {
       const CommandRow* row = FindRow(request, session_);
@@ -74,11 +101,15 @@ void Client::Process(std::string_view fresh) {
         break;
       }
       alone_ = alone;
+      alone_bytes_ = alone ? request.bytes().size() : 0;
       Handle(row, request);
     }
     unread.remove_prefix(consumed);
   }
   input_.Keep(unread, parser_.wanted_bytes());
+  processing_ = false;
+  CheckInput();
+  CloseIfFinished();
 }
 
 void Client::Handle(const CommandRow* row, RequestView request) {
@@ -93,7 +124,9 @@ void Client::Handle(const CommandRow* row, RequestView request) {
   const bool fed = session_.subscriptions().any() || session_.subscriptions().monitor;
   const bool tracked = session_.tracking().on;
   const bool exec_concerns_session = session_.in_transaction() && session_.exec_concerns_session();
+  const bool too_large = session_.transaction_too_large();
   const Plan plan = MakePlan(row, request, &session_, &scratch_);
+  if (!too_large && session_.transaction_too_large()) owner_->OnLimit(this, ClientLimit::kTransaction);
   pending.mute = session_.TakeMute();
   if (watched && !session_.watching()) owner_->OnUnwatched(this);
   if (tracked && !session_.tracking().on) owner_->OnUntracked(this);
@@ -179,17 +212,25 @@ void Client::Answer(uint64_t sequence, std::string_view reply) {
   if (sequence != replies_.begin()) {
     pending.answered = true;
     pending.bytes = reply;
-    return;
+    kept_bytes_ += reply.size();
+  } else {
+    stream_->Write(reply);
+    replies_.Pop();
+    FlushAnswered();
   }
-  stream_->Write(reply);
-  replies_.Pop();
-  FlushAnswered();
+  NoteOutput();
+  if (!output_share_.account_full() || output_bytes() <= static_cast<size_t>(limits_->client_output_bytes)) return;
+  owner_->OnLimit(this, ClientLimit::kMemory);
+  Drop();
 }
 
 void Client::Push(std::string_view frame) {
   if (closing_) return;
   stream_->Write(frame);
-  if (stream_->unsent_bytes() > kUnreadPushBytes) CloseAfterReplies();
+  NoteOutput();
+  if (stream_->unsent_bytes() <= static_cast<size_t>(limits_->subscriber_output_bytes)) return;
+  owner_->OnLimit(this, ClientLimit::kSubscriberOutput);
+  Drop();
 }
 
 ConnectionFigures Client::Figures(int64_t now_ms) const {
@@ -206,18 +247,27 @@ void Client::FlushAnswered() {
   while (!closing_ && !replies_.empty() && replies_.front().answered) {
     PendingReply& front = replies_.front();
     stream_->Write(front.bytes);
+    kept_bytes_ -= front.bytes.size();
     if (front.bytes.capacity() > kKeptReplyBytes) std::string().swap(front.bytes);
     replies_.Pop();
     if (replies_.begin() >= fence_) owner_->OnFencePassed(this);
   }
-  if (replies_.empty()) alone_ = false;
+  if (replies_.empty() && std::exchange(alone_, false)) {
+    alone_bytes_ = 0;
+    NoteInput();
+  }
   if (replies_.empty() && close_after_replies_) return CloseAfterReplies();
   WakeIfPaused();
+  CloseIfFinished();
 }
 
-// Also while a flip holds requests: then it goes on afterwards.
+// Also while requests are held: then it goes on afterwards.
 void Client::WakeIfPaused() {
-  if (paused_ && (MayTake() || owner_->Holding())) owner_->OnPaused(this);
+  if (paused_ && (MayTake() || owner_->Holding())) AskToResume();
+}
+
+void Client::AskToResume() {
+  if (!std::exchange(waking_, true)) owner_->OnPaused(this);
 }
 
 void Client::CloseAfterReplies() {
@@ -233,22 +283,54 @@ void Client::Refuse(std::string_view error) {
   CloseAfterReplies();
 }
 
+// The end, at once: what it has not taken is thrown away.
+void Client::Drop() {
+  if (std::exchange(dropped_, true)) return;
+  closing_ = true;
+  stream_->SetReading(false);
+  owner_->OnGone(this);
+}
+
 void Client::Pause(size_t unread_bytes) {
   paused_ = true;
   // A client that blocks is still read from, within limits: whether it has gone shows in no other way.
-  stream_->SetReading(alone_ && unread_bytes <= kReadAheadBytes);
-  // Held by a flip: nobody else knows that we wait. Otherwise an answer or OnDrained finds us.
-  if (owner_->Holding()) owner_->OnPaused(this);
+  const bool holding = owner_->Holding();
+  stream_->SetReading(alone_ && unread_bytes <= kReadAheadBytes && !holding && !finishing_);
+  // Held: nobody else knows that we wait. Otherwise an answer or OnDrained finds us.
+  if (holding) AskToResume();
+}
+
+void Client::StopReading() {
+  if (!closing_ && !close_after_replies_) Pause(input_.size());
 }
 
 void Client::Resume() {
-  if (!paused_ || closing_ || !MayTake()) return;
+  waking_ = false;
+  if (!paused_ || closing_) return;
+  if (!MayTake()) {
+    if (alone_ && !owner_->Holding()) Pause(input_.size());
+    return;
+  }
   paused_ = false;
   Process({});
-  if (!paused_ && !closing_ && !close_after_replies_) stream_->SetReading(true);
+  if (!paused_ && !closing_ && !close_after_replies_ && !finishing_) stream_->SetReading(true);
+}
+
+void Client::Finish() {
+  finishing_ = true;
+  if (closing_) return;
+  stream_->SetReading(false);
+  if (blocked()) return CloseAfterReplies();
+  CloseIfFinished();
+}
+
+// What it has read and not taken yet comes first; of a request that is not whole nobody has promised anything.
+void Client::CloseIfFinished() {
+  if (finishing_ && replies_.empty() && !paused_ && !processing_) CloseAfterReplies();
 }
 
 void Client::OnDrained() {
+  NoteOutput();
   if (!closing_) WakeIfPaused();
 }
 

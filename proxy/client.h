@@ -2,7 +2,8 @@
 // answers come. Owned by Proxy; dies only in Proxy's sweep of finished clients, never inside its own callback.
 //
 // Bounded: a client with too many commands in flight, or too much output unread, is not read from until that has
-// passed. So what it can make the proxy hold is its limits and one command of its own.
+// passed; one whose unfinished request, or unread messages, are too large is disconnected. So what it can make the
+// proxy hold is its limits and one command of its own. What it does hold is in the account that all clients share.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,16 @@
 #include "protocol/resp_parser.h"
 #include "protocol/ring.h"
 #include "proxy/io.h"
+#include "proxy/memory_account.h"
 #include "proxy/slot.h"
 #include "routing/plan.h"
 #include "routing/session.h"
 
 namespace crossfade {
+
+// The limits of one client, as LimitsConfig has them.
+enum class ClientLimit : uint8_t { kInput, kOutput, kPipeline, kTransaction, kSubscriberOutput, kMemory };
+inline constexpr size_t kClientLimits = 6;
 
 class Client : private Stream::Listener {
  public:
@@ -32,7 +38,7 @@ class Client : private Stream::Listener {
     // spoilt.
     virtual void OnQueued(Client* client, const Plan& plan, RequestView request, ReplyTo to,
                           const std::string& reply) = 0;
-    // May this client's next request be taken, or are requests held (a flip is draining)?
+    // May this client's next request be taken, or are requests held (a flip is draining, there is no room for more)?
     virtual bool Holding() const = 0;
     // Must this request wait for others (a key's gate, CLIENT PAUSE)? Then Resume is called once it may be tried again.
     virtual bool MustWait(Client* client, const CommandRow* row, RequestView request) = 0;
@@ -43,6 +49,8 @@ class Client : private Stream::Listener {
     virtual void OnUntracked(Client*) {}
     // Every request before the fence is answered.
     virtual void OnFencePassed(Client*) {}
+    // It has reached one of its limits.
+    virtual void OnLimit(Client*, ClientLimit) {}
     // The lines that INFO has beyond the server's.
     virtual std::string InfoSection() const = 0;
     // It has requests waiting that it could not take: call Resume soon, outside of this call.
@@ -55,6 +63,12 @@ class Client : private Stream::Listener {
   Client(uint64_t id, std::unique_ptr<Stream> stream, const LimitsConfig* limits, const ServiceFacts* facts,
          Owner* owner);
   ~Client() override;
+
+  // Where to say what is held. Must outlive the client. Call before anything else.
+  void set_account(MemoryAccount* account) {
+    input_share_.Join(account, MemoryAccount::Holder::kInput);
+    output_share_.Join(account, MemoryAccount::Holder::kOutput);
+  }
 
   uint64_t id() const { return session_.id(); }
   Session& session() { return session_; }
@@ -77,10 +91,21 @@ class Client : private Stream::Listener {
   void CloseAfterReplies();
   // One error, and the end.
   void Refuse(std::string_view error);
+  // The end, at once.
+  void Drop();
   // Goes on where it paused.
   void Resume();
+  // Nothing more is read from it until Resume.
+  void StopReading();
+  // The proxy is about to end: what has been read is carried out and answered, nothing more is read, and the connection
+  // closes. A blocking command ends at once.
+  void Finish();
 
   bool closing() const { return closing_; }
+  // Of requests that are not whole, or wait their turn; and of replies that are not taken.
+  size_t input_bytes() const { return input_share_.bytes(); }
+  size_t output_bytes() const { return output_share_.bytes(); }
+  size_t in_flight() const { return replies_.size(); }
   // The secondary was asked for this answer: writes wait for it.
   void NoteShifted(uint64_t sequence) { shifted_until_ = sequence + 1; }
   // For CLIENT LIST. Times by the same clock as `now_ms`.
@@ -107,7 +132,6 @@ class Client : private Stream::Listener {
   static constexpr size_t kFirstReplyBytes = 256 << 10;  // how large they are taken to be at first
   // What a client may send ahead while a command of it blocks, and is read only to notice that it has gone.
   static constexpr size_t kReadAheadBytes = 1 << 20;
-  static constexpr size_t kUnreadPushBytes = 32 << 20;  // as servers' client-output-buffer-limit for pubsub
 
   bool MayTake() const;
   void NoteReplySize(size_t bytes);
@@ -119,6 +143,12 @@ class Client : private Stream::Listener {
   void ActOn(const Plan& plan, RequestView request, ReplyTo to);
   std::string Finished(PendingReply::Finish finish, std::string_view reply);
   void Pause(size_t unread_bytes);
+  void AskToResume();
+  void NoteLimitReached();
+  void NoteInput();
+  void CheckInput();
+  void NoteOutput();
+  void CloseIfFinished();
   void FlushAnswered();
   void WakeIfPaused();
 
@@ -135,11 +165,19 @@ class Client : private Stream::Listener {
   uint64_t fence_ = kNoFence;
   bool reads_ = false, blocks_ = false;  // the latest request
   bool paused_ = false;
+  bool waking_ = false;  // OnPaused was called, Resume was not
+  bool dropped_ = false;
+  bool finishing_ = false;            // nothing more is read
+  bool processing_ = false;           // Process is on the stack
   bool alone_ = false;                // the request in flight is answered before the next is looked at
   bool close_after_replies_ = false;  // QUIT: everything asked before is answered first
   bool closing_ = false;
   int64_t closing_since_ms_ = 0;
   int64_t created_ms_ = 0, last_request_ms_ = 0;
+  size_t alone_bytes_ = 0;  // of the request that is carried out alone, wherever it waits
+  size_t kept_bytes_ = 0;   // of answers that earlier ones hold up
+  bool output_full_ = false;
+  MemoryShare input_share_, output_share_;
 };
 
 }  // namespace crossfade

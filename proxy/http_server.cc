@@ -68,7 +68,8 @@ class HttpConnection : public Stream::Listener {
 
 class HttpServerImpl : public HttpServer {
  public:
-  HttpServerImpl(Io* io, Handler handler) : io_(io), handler_(std::move(handler)) {
+  HttpServerImpl(Io* io, const LimitsConfig* limits, Handler handler)
+      : io_(io), limits_(limits), handler_(std::move(handler)) {
     undertaker_ = io->clock()->MakeTimer([this] { graveyard_.clear(); });
   }
 
@@ -80,6 +81,8 @@ class HttpServerImpl : public HttpServer {
   }
 
   Address address() const override { return listening_->address(); }
+  size_t connections() const override { return connections_.size(); }
+  uint64_t refused() const override { return refused_; }
   Clock* clock() { return io_->clock(); }
 
   void Handle(const HttpRequest& request, uint64_t connection, uint64_t number) {
@@ -102,8 +105,10 @@ class HttpServerImpl : public HttpServer {
 
  private:
   void OnAccept(std::unique_ptr<Stream> stream) {
-    if (connections_.size() >= kMaxHttpConnections + kMaxRefusedConnections) return;
-    const bool refuse = connections_.size() >= kMaxHttpConnections;
+    const auto limit = static_cast<size_t>(limits_->admin_connections);
+    const bool refuse = connections_.size() >= limit;
+    if (refuse) ++refused_;
+    if (connections_.size() >= limit + kMaxRefusedConnections) return;
     const uint64_t id = ++last_id_;
     auto& connection = connections_[id];
     connection = std::make_unique<HttpConnection>(this, id, std::move(stream));
@@ -115,10 +120,11 @@ class HttpServerImpl : public HttpServer {
   }
 
   Io* const io_;
+  const LimitsConfig* const limits_;
   const Handler handler_;
   // No second owner: responders hold weak_ptrs to it, by which they see that the server is gone.
   const std::shared_ptr<HttpServerImpl*> self_ = std::make_shared<HttpServerImpl*>(this);
-  uint64_t last_id_ = 0;
+  uint64_t last_id_ = 0, refused_ = 0;
   std::map<uint64_t, std::unique_ptr<HttpConnection>> connections_;
   std::vector<std::unique_ptr<HttpConnection>> graveyard_;
   std::unique_ptr<Timer> undertaker_;
@@ -246,8 +252,9 @@ void HttpConnection::Send(const HttpResponse& response, bool keep_alive) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Io* io, const Address& address, Handler handler) {
-  auto server = std::make_unique<HttpServerImpl>(io, std::move(handler));
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Io* io, const Address& address,
+                                                              const LimitsConfig* limits, Handler handler) {
+  auto server = std::make_unique<HttpServerImpl>(io, limits, std::move(handler));
   absl::Status listening = server->Listen(address);
   if (!listening.ok()) return listening;
   return std::unique_ptr<HttpServer>(std::move(server));

@@ -1,7 +1,7 @@
 // The admin port's HTTP server: accepts connections, bounds what each may send and how slowly, and hands whole requests
 // to one handler. Knows nothing of Crossfade. Owns its connections; runs on the loop thread.
 //
-// Limits: kMaxHttpConnections at once (beyond: 503 and closed), HttpParser's head and body limits, and
+// Limits: limits.admin_connections at once (beyond: 503 and closed), HttpParser's head and body limits, and
 // kHttpRequestTimeoutMs for a whole request to arrive (beyond: 408 and closed; an idle kept-alive connection is closed
 // without a word).
 #pragma once
@@ -17,7 +17,6 @@
 
 namespace crossfade {
 
-inline constexpr int kMaxHttpConnections = 256;
 inline constexpr int64_t kHttpRequestTimeoutMs = 10'000;
 
 class HttpServer {
@@ -27,10 +26,13 @@ class HttpServer {
   using Responder = std::function<void(HttpResponse)>;
   using Handler = std::function<void(const HttpRequest&, Responder)>;
 
-  // `io` must outlive this object. The handler runs inside the loop's turn and must not block.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(Io* io, const Address& address, Handler handler);
+  // `io` and `limits` must outlive this object. The handler runs inside the loop's turn and must not block.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(Io* io, const Address& address, const LimitsConfig* limits,
+                                                           Handler handler);
   virtual ~HttpServer() = default;
   virtual Address address() const = 0;
+  virtual size_t connections() const = 0;
+  virtual uint64_t refused() const = 0;  // so many were told 503, or nothing
 
  protected:
   HttpServer() = default;

@@ -26,6 +26,8 @@ Lane::Lane(Io* io, const Config& config, const Migration* migration, DirtySet* d
       owner_(owner),
       old_(io, Side::kOld, config.backend(Side::kOld), &config.timeouts, this),
       new_(io, Side::kNew, config.backend(Side::kNew), &config.timeouts, this),
+      primary_bytes_(config.limits.primary_queue_bytes),
+      primary_commands_(config.limits.primary_commands),
       breaker_(&config.breaker, &config.timeouts),
       probe_key_(fmt::format("__crossfade:probe:{:08x}{:08x}", std::random_device()(), std::random_device()())) {
   deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
@@ -81,6 +83,20 @@ void Lane::ReleaseIfOver(Slot* slot) {
   }
   if (pool_.in_use() == 0) swaps_.clear();
   if (drained()) owner_->OnDrained();
+}
+
+void Lane::set_account(MemoryAccount* account) {
+  primary_share_.Join(account, MemoryAccount::Holder::kPrimary);
+  secondary_share_.Join(account, MemoryAccount::Holder::kSecondary);
+  old_.set_account(account);
+  new_.set_account(account);
+}
+
+void Lane::LimitsChanged() {
+  const bool was_full = full();
+  primary_bytes_.set_limit(config_.limits.primary_queue_bytes);
+  primary_commands_.set_limit(config_.limits.primary_commands);
+  if (was_full && !full()) owner_->OnRoom();
 }
 
 void Lane::set_logins(const Logins* logins) {

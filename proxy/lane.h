@@ -26,6 +26,7 @@
 #include "protocol/ring.h"
 #include "proxy/io.h"
 #include "proxy/link.h"
+#include "proxy/memory_account.h"
 #include "proxy/slot.h"
 #include "routing/breaker.h"
 #include "routing/companion.h"
@@ -69,6 +70,8 @@ class Lane : private Link::Owner {
     // The primary has accepted a write that has an effect. `slot` is valid during the call.
     virtual void OnWritten(const Slot& slot) = 0;
     virtual void OnLoginRefused(Side side, LoginId login) = 0;
+    // There is room again for commands to the primary (`full` was true).
+    virtual void OnRoom() {}
   };
 
   // Everything must outlive the lane.
@@ -146,9 +149,22 @@ class Lane : private Link::Owner {
   const Link& primary() const { return link(migration_->primary()); }
   const Link& secondary() const { return link(migration_->secondary()); }
 
+  // So much is in flight to the primary that clients must wait (limits.primary_queue, limits.primary_commands). What is
+  // submitted all the same is sent.
+  bool full() const { return primary_bytes_.full() || primary_commands_.full(); }
+  const BoundedSum& primary_bytes() const { return primary_bytes_; }
+  const BoundedSum& primary_commands() const { return primary_commands_; }
+  // Where to say what is held. Must outlive this object. Call before Start.
+  void set_account(MemoryAccount* account);
+  // The configured limits are others now.
+  void LimitsChanged();
+  // Gives up what waits for the secondary; nothing follows until it has answered all that it has been sent.
+  void Shed();
+
   // What the secondary still has to apply.
   size_t lag_slots() const { return lag_slots_; }
   size_t lag_bytes() const { return backlog_bytes_; }
+  size_t lag_bytes_peak() const { return backlog_peak_; }
   int64_t lag_us() const;
   bool shedding() const { return shedding_; }
   size_t slots_in_use() const { return pool_.in_use(); }
@@ -220,6 +236,8 @@ class Lane : private Link::Owner {
   void SetDeadline(Slot* slot, int64_t delay_ms);
 
   // lane_primary.cc
+  void ChargePrimary(Slot* slot, size_t bytes);
+  void DischargePrimary(Slot* slot);
   void OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply);
   void PrimaryAnswered(Slot* slot);
   void PrimaryOver(Slot* slot);
@@ -256,7 +274,10 @@ class Lane : private Link::Owner {
   void AskPrimaryInstead(Slot* slot, bool warm);
   void SecondaryBroke(Slot* slot, DirtyCause cause);
   void Charge(Slot* slot, size_t bytes);
+  void ChargeReply(Slot* slot, size_t bytes);
+  void BecomeReady(Slot* slot);
   void Discharge(Slot* slot);
+  static bool InBacklog(const Slot& slot);
   void DropBacklog();
 
   // lane_breaker.cc
@@ -283,7 +304,10 @@ class Lane : private Link::Owner {
   std::vector<Slot*> retries_;  // reads that the primary must be asked again
   size_t copies_in_flight_ = 0;
   size_t copy_bytes_ = kFirstCopyBytes;  // how large copied keys have been lately, the large ones remembered longer
-  size_t backlog_bytes_ = 0;             // of slots whose secondary half isn't over
+  BoundedSum primary_bytes_, primary_commands_;  // of slots whose primary half isn't over
+  size_t backlog_bytes_ = 0;                     // of slots whose secondary half isn't over
+  size_t backlog_peak_ = 0;
+  MemoryShare primary_share_, secondary_share_;
   size_t lag_slots_ = 0;
   KeyGates gates_;
   const Logins* logins_ = nullptr;

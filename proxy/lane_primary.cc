@@ -8,10 +8,32 @@
 
 namespace crossfade {
 
+// A command is on its way to the primary, or its slot has come to hold more while it waits for the primary.
+void Lane::ChargePrimary(Slot* slot, size_t bytes) {
+  if (slot->in_flight_bytes == 0) {
+    primary_commands_.Add(1);
+    bytes += sizeof(Slot);
+  }
+  slot->in_flight_bytes += bytes;
+  primary_bytes_.Add(bytes);
+  primary_share_.Add(bytes);
+}
+
+void Lane::DischargePrimary(Slot* slot) {
+  const size_t bytes = std::exchange(slot->in_flight_bytes, 0);
+  if (bytes == 0) return;
+  const bool was_full = full();
+  primary_commands_.Subtract(1);
+  primary_bytes_.Subtract(bytes);
+  primary_share_.Subtract(bytes);
+  if (was_full && !full()) owner_->OnRoom();
+}
+
 void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) {
   --slot->primary_left;
   if (slot->kind == Slot::Kind::kQuestion) {
     slot->answers.primary.emplace_back(reply);
+    ChargeReply(slot, reply.size());
   } else if (owed.what == Owed::What::kCompanion) {
     slot->companions.emplace_back(reply);
   } else if (owed.what == Owed::What::kQueued) {
@@ -26,10 +48,12 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
           Answer(slot, reply);
         }
         if (slot->compare || slot->warm) slot->primary_reply = reply;
+        if (slot->compare) ChargeReply(slot, reply.size());
         break;
       case Slot::Kind::kWrite:
       case Slot::Kind::kTransaction:
         slot->primary_reply = reply;
+        ChargeReply(slot, reply.size());
         if (!slot->wait_for_both || IsErrorReply(reply)) Answer(slot, reply);
         break;
       case Slot::Kind::kCopy:
@@ -44,6 +68,7 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
 
 void Lane::PrimaryAnswered(Slot* slot) {
   slot->primary = Half::kDone;
+  DischargePrimary(slot);
   switch (slot->kind) {
     case Slot::Kind::kRead:
       return ReadAnswered(slot);
@@ -131,8 +156,7 @@ void Lane::WriteAccepted(Slot* slot) {
   if (slot->secondary == Half::kPending && !nothing) {
     if (slot->wait_for_both) SetDeadline(slot, config_.timeouts.ack_ms);
     Charge(slot, slot->follow.bytes.size());
-    slot->secondary = Half::kReady;
-    return;
+    return BecomeReady(slot);
   }
   const bool unknown = slot->follow.unknown;
   if (nothing && !unknown && !slot->no_follow && slot->secondary == Half::kPending) ++counters_->writes_followed;
@@ -232,6 +256,7 @@ void Lane::RewriteTransaction(Slot* slot) {
 void Lane::CopyAnswered(Slot* slot) {
   RewriteCopy(slot->copy_key.name, slot->companions.empty() ? "" : std::string_view(slot->companions[0]),
               slot->primary_reply, TimesOf(*slot), &slot->follow);
+  std::string().swap(slot->primary_reply);  // the value, once more
   if (slot->secondary != Half::kPending || slot->follow.unknown) {
     SkipFollow(slot);
     EndCopy(slot, false);
@@ -239,7 +264,7 @@ void Lane::CopyAnswered(Slot* slot) {
     const size_t bytes = slot->follow.bytes.size();
     copy_bytes_ = std::max({bytes, copy_bytes_ - copy_bytes_ / 8 + bytes / 8, size_t{1}});
     Charge(slot, bytes);
-    slot->secondary = Half::kReady;
+    BecomeReady(slot);
   }
   PrimaryOver(slot);
 }
@@ -253,6 +278,7 @@ void Lane::EndCopy(Slot* slot, bool copied) {
 // The primary's connection is gone before it had answered this slot.
 void Lane::PrimaryBroke(Slot* slot, const absl::Status& why) {
   slot->primary = Half::kDone;
+  DischargePrimary(slot);
   switch (slot->kind) {
     case Slot::Kind::kRead:
       slot->compare = false;

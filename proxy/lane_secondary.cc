@@ -23,23 +23,47 @@ void Lane::Enqueue(Slot* slot, Half half) {
   slot->charged_bytes = sizeof(Slot) + slot->request.capacity_bytes() + slot->follow.bytes.size();
   for (const QueuedCommand& command : slot->transaction) slot->charged_bytes += command.request.capacity_bytes();
   backlog_bytes_ += slot->charged_bytes;
+  backlog_peak_ = std::max(backlog_peak_, backlog_bytes_);
+  if (half == Half::kReady) secondary_share_.Add(slot->charged_bytes);
   ++lag_slots_;
-  if (backlog_bytes_ > static_cast<size_t>(config_.limits.secondary_queue_bytes)) {
-    ++counters_->queue_overflows;
-    shedding_ = true;
-    DropBacklog();
-    return;
-  }
+  if (backlog_bytes_ > static_cast<size_t>(config_.limits.secondary_queue_bytes)) return Shed();
   if (half == Half::kReady) Pump();
+}
+
+void Lane::Shed() {
+  ++counters_->queue_overflows;
+  shedding_ = true;
+  DropBacklog();
+}
+
+// Is its turn on the secondary still to come, or its answer?
+bool Lane::InBacklog(const Slot& slot) {
+  return slot.secondary != Half::kNone && slot.secondary != Half::kDone;
 }
 
 // What it holds has grown. Only the next turn that is taken looks at the limit.
 void Lane::Charge(Slot* slot, size_t bytes) {
   slot->charged_bytes += bytes;
   backlog_bytes_ += bytes;
+  backlog_peak_ = std::max(backlog_peak_, backlog_bytes_);
+  if (slot->secondary != Half::kPending) secondary_share_.Add(bytes);
+}
+
+// The primary's reply, kept until the secondary has answered. A small one is within what a slot counts for anyway.
+void Lane::ChargeReply(Slot* slot, size_t bytes) {
+  if (bytes > sizeof(Slot) && InBacklog(*slot)) Charge(slot, bytes);
+}
+
+// The primary has answered: what the slot holds, it holds for the secondary alone from now on.
+void Lane::BecomeReady(Slot* slot) {
+  secondary_share_.Add(slot->charged_bytes);
+  slot->secondary = Half::kReady;
 }
 
 void Lane::Discharge(Slot* slot) {
+  if (slot->secondary == Half::kReady || slot->secondary == Half::kSent) {
+    secondary_share_.Subtract(slot->charged_bytes);
+  }
   backlog_bytes_ -= std::exchange(slot->charged_bytes, 0);
   --lag_slots_;
   slot->secondary = Half::kDone;
@@ -106,9 +130,11 @@ void Lane::OnSecondaryReply(Slot* slot, const Owed& owed, std::string_view reply
   switch (slot->kind) {
     case Slot::Kind::kRead:
       slot->secondary_reply = reply;
+      if (slot->primary == Half::kSent) ChargePrimary(slot, reply.size());  // kept until the primary has answered too
       break;
     case Slot::Kind::kQuestion:
       slot->answers.secondary.emplace_back(reply);
+      if (slot->primary == Half::kSent) ChargePrimary(slot, reply.size());
       break;
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction:

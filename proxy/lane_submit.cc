@@ -135,6 +135,7 @@ void Lane::SendToPrimary(Slot* slot) {
   link.Owe(slot, Owed::What::kMain, slot->sent_us);
   slot->primary = Half::kSent;
   slot->primary_left = 1;
+  ChargePrimary(slot, slot->request.capacity_bytes());
   if (slot->kind != Slot::Kind::kWrite) return;
   const RequestView request = slot->request.view();
   const Companion companion = slot->script.copy ? Companion::kCopyKeys : CompanionOf(*slot->row, request);
@@ -216,6 +217,7 @@ void Lane::SendTransaction(Slot* slot) {
     link.Owe(nullptr, Owed::What::kSwitch, slot->sent_us);
   }
   link.Write(scratch_);
+  ChargePrimary(slot, scratch_.size() + slot->transaction.size() * sizeof(QueuedCommand));
   for (const BlockCopies::Key& key : slot->copies.keys) {
     link.Switch(key.db, slot->protocol, slot->sent_us);
     scratch_.clear();
@@ -302,7 +304,8 @@ void Lane::EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector
 
 bool Lane::CanCopy() const {
   const bool room = copies_in_flight_ == 0 || copies_in_flight_ * copy_bytes_ < kCopyBytesInFlight;
-  return room && primary().up() && secondary().up() && !shedding_ && migration_->following() && breaker_.MayCopy() &&
+  return room && !primary_share_.account_full() && primary().up() && secondary().up() && !shedding_ &&
+         migration_->following() && breaker_.MayCopy() &&
          backlog_bytes_ < static_cast<size_t>(config_.limits.secondary_queue_bytes) / 2;
 }
 
@@ -322,6 +325,7 @@ void Lane::SubmitCopy(const DirtySet::Key& key, std::function<void(bool)> done) 
   link.Owe(slot, Owed::What::kMain, slot->sent_us);
   slot->primary = Half::kSent;
   slot->primary_left = 2;
+  ChargePrimary(slot, scratch_.size());
   breaker_.OnCopySent();
   if (SecondaryReachable(slot->db)) {
     Enqueue(slot, Half::kPending);
@@ -347,6 +351,7 @@ void Lane::Ask(Question question) {
     for (int i = 0; i < question.count; ++i) link.Owe(slot, Owed::What::kCompanion, slot->sent_us);
     slot->primary = Half::kSent;
     slot->primary_left = question.count;
+    ChargePrimary(slot, question.commands.size());
   }
   if (question.ask_secondary) {
     slot->secondary_left = question.count;

@@ -74,6 +74,8 @@ class Link : private Upstream::Owner {
   // Whose credentials Switch may be asked for. Must outlive this object.
   void set_logins(const Logins* logins) { logins_ = logins; }
 
+  void set_account(MemoryAccount* account) { upstream_.set_account(account); }
+
   // Puts the connection into this database and protocol, and under this user's rights, if it isn't there. A protocol
   // that the server doesn't know is left as it is. REQUIRES: up().
   void Switch(int db, int protocol, int64_t now_us, LoginId login = 0);

@@ -26,8 +26,9 @@ void RaiseFileLimit(int64_t clients) {
                static_cast<uint64_t>(limit.rlim_cur), clients);
 }
 
-// Exit status: 0 after an orderly end, 2 when it can't run as configured.
-int RunProxy(const Config& config) {
+// Exit status: 0 after an orderly end, 1 when the state could not be saved, 2 when it can't run as configured.
+int RunProxy(const RunRequest& request) {
+  const Config& config = request.config;
   spdlog::set_default_logger(spdlog::stderr_logger_st("crossfade"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e level=%l %v");
   signal(SIGPIPE, SIG_IGN);
@@ -40,12 +41,18 @@ int RunProxy(const Config& config) {
     fprintf(stderr, "crossfade: %s\n", std::string(proxy.status().message()).c_str());
     return 2;
   }
-  bool stopping = false;
+  (*proxy)->set_config_source(request.config_file, request.read_again);
+  int exit = 0;
   const auto stop = [&] {
-    if (stopping) _Exit(1);  // asked twice: at once. It is only a crash, and the next run treats it as one
-    stopping = true;
-    (*proxy)->Shutdown([&io] { io.Stop(); });
+    if ((*proxy)->stopping()) _Exit(1);  // asked twice: at once. It is only a crash, and the next run treats it as one
+    (*proxy)->Shutdown([&](bool saved) {
+      exit = saved ? 0 : 1;
+      io.Stop();
+    });
   };
+  io.OnSignal(SIGHUP, [&] {
+    if ((*proxy)->Reload().ok()) RaiseFileLimit((*proxy)->config().limits.clients);
+  });
   io.OnSignal(SIGTERM, stop);
   io.OnSignal(SIGINT, stop);
   fprintf(stderr, "ready listen=%s admin=%s\n", (*proxy)->listen_address().ToString().c_str(),
@@ -53,7 +60,7 @@ int RunProxy(const Config& config) {
   fflush(stderr);
   io.Run();
   proxy->reset();
-  return 0;
+  return exit;
 }
 
 }  // namespace

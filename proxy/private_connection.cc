@@ -8,8 +8,9 @@
 
 namespace crossfade {
 
-PrivateConnection::PrivateConnection(Io* io, const Address& address, int64_t connect_ms, State state, size_t* live)
-    : io_(io), state_(state), live_(live) {
+PrivateConnection::PrivateConnection(Io* io, const Address& address, int64_t connect_ms, State state, size_t* live,
+                                     MemoryAccount* account)
+    : io_(io), state_(state), live_(live), share_(account, MemoryAccount::Holder::kPrivate) {
   ++*live_;
   timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
   connecting_ = io_->Connect(address, connect_ms, [this](absl::StatusOr<std::unique_ptr<Stream>> result) {
@@ -34,6 +35,7 @@ void PrivateConnection::Send(std::string_view commands) {
   } else {
     waiting_.append(commands);
   }
+  NoteHeld();
 }
 
 void PrivateConnection::Call(std::string_view commands, int replies, int64_t timeout_ms, Done done) {
@@ -89,7 +91,9 @@ void PrivateConnection::OnRead(std::string_view bytes) {
     if (broken_) break;
   }
   destroyed_ = nullptr;
-  if (!broken_) input_.Keep(unread, parser_.wanted_bytes());
+  if (broken_) return;
+  input_.Keep(unread, parser_.wanted_bytes());
+  NoteHeld();
 }
 
 void PrivateConnection::OnFrame(std::string_view frame) {
@@ -99,7 +103,9 @@ void PrivateConnection::OnFrame(std::string_view frame) {
   }
   Pending& call = calls_.front();
   call.replies.emplace_back(frame);
+  reply_bytes_ += frame.size();
   if (--call.left > 0) return;
+  reply_bytes_ = 0;
   const Pending over = std::move(call);
   calls_.pop_front();
   over.done(over.replies);

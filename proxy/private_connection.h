@@ -20,6 +20,7 @@
 #include "protocol/input_buffer.h"
 #include "protocol/resp_parser.h"
 #include "proxy/io.h"
+#include "proxy/memory_account.h"
 #include "routing/session.h"
 
 namespace crossfade {
@@ -37,8 +38,9 @@ class PrivateConnection : private Stream::Listener {
     int db = 0;
   };
 
-  // `live` counts the connections there are. Both must outlive this object.
-  PrivateConnection(Io* io, const Address& address, int64_t connect_ms, State state, size_t* live);
+  // `live` counts the connections there are, `account` (if any) what they hold. All must outlive this object.
+  PrivateConnection(Io* io, const Address& address, int64_t connect_ms, State state, size_t* live,
+                    MemoryAccount* account = nullptr);
   ~PrivateConnection() override;
 
   const State& state() const { return state_; }
@@ -72,6 +74,8 @@ class PrivateConnection : private Stream::Listener {
 
   void OnRead(std::string_view bytes) override;
   void OnClosed(const absl::Status& why) override;
+  void OnDrained() override { NoteHeld(); }
+  void NoteHeld() { share_.Set(unsent_bytes() + input_.size() + reply_bytes_); }
   void OnFrame(std::string_view frame);
   void Break(const absl::Status& why);
   void CheckDeadlines();
@@ -93,6 +97,8 @@ class PrivateConnection : private Stream::Listener {
   std::function<void(const absl::Status&)> on_broken_;
   bool broken_ = false;
   bool* destroyed_ = nullptr;  // told when a callback destroys us
+  size_t reply_bytes_ = 0;     // of the call whose replies are coming
+  MemoryShare share_;
 };
 
 }  // namespace crossfade

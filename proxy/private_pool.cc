@@ -18,7 +18,7 @@ absl::StatusOr<std::unique_ptr<PrivateConnection>> PrivatePool::Make(const Priva
     return absl::ResourceExhaustedError("limits.private_connections is reached");
   }
   return std::make_unique<PrivateConnection>(io_, config_->backend(state.side).address, config_->timeouts.connect_ms,
-                                             state, &live);
+                                             state, &live, account_);
 }
 
 absl::StatusOr<std::unique_ptr<PrivateConnection>> PrivatePool::TakeBare(Side side) {

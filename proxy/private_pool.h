@@ -20,6 +20,9 @@ class PrivatePool {
   // All must outlive this object, and this object what it hands out.
   PrivatePool(Io* io, const Config* config, const Lane* lane, const Logins* logins);
 
+  // Where its connections say what they hold. Must outlive them.
+  void set_account(MemoryAccount* account) { account_ = account; }
+  MemoryAccount* account() const { return account_; }
   // What its connections are called at the stores.
   void set_name(std::string name) { name_ = std::move(name); }
 
@@ -47,6 +50,7 @@ class PrivatePool {
   const Logins* logins_;
   size_t live_[2] = {0, 0};
   uint64_t refused_ = 0;
+  MemoryAccount* account_ = nullptr;
   std::string name_;
   std::deque<std::unique_ptr<PrivateConnection>> idle_;
 };

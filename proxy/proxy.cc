@@ -15,7 +15,8 @@ namespace crossfade {
 namespace {
 
 constexpr int64_t kTickMs = 100;
-constexpr int64_t kLingerMs = 10'000;  // how long a closing client may take to read its last replies
+constexpr int64_t kLingerMs = 10'000;        // how long a closing client may take to read its last replies
+constexpr size_t kMaxRefusedClients = 1000;  // that are being told why; beyond: closed without a word
 
 // Applications keep the credentials that they had: whatever either store is configured with is accepted, and one is
 // required if the store that they come from required one.
@@ -25,6 +26,7 @@ ServiceFacts FactsOf(const Config& config) {
     if (!backend.password.empty()) facts.credentials.emplace_back(backend.user, backend.password);
   }
   facts.admin_commands = config.admin_commands;
+  facts.transaction_bytes = static_cast<size_t>(config.limits.transaction_bytes);
   facts.auth_required = !config.backend(Side::kOld).password.empty();
   return facts;
 }
@@ -36,6 +38,14 @@ Proxy::Proxy(Io* io, Storage* storage, const Config& config)
       storage_(storage),
       config_(config),
       started_ms_(io->clock()->WallMs()),
+      config_loaded_ms_(started_ms_),
+      memory_(
+          config.limits.memory_bytes,
+          [this] {
+            memory_filled_ = true;
+            Soon();
+          },
+          [this] { Soon(); }),
       facts_(FactsOf(config)),
       scripts_(&config_.scripts, static_cast<size_t>(config.limits.script_bytes)),
       splitter_(config.rules),
@@ -43,7 +53,9 @@ Proxy::Proxy(Io* io, Storage* storage, const Config& config)
       expiry_(static_cast<size_t>(config.limits.expiring_keys)),
       dice_(std::random_device()() | 1) {}
 
-Proxy::~Proxy() = default;
+Proxy::~Proxy() {
+  soon_on_ = true;  // what is given back from here on wakes nobody
+}
 
 absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(Io* io, Storage* storage, const Config& config) {
   auto proxy = std::unique_ptr<Proxy>(new Proxy(io, storage, config));
@@ -63,6 +75,8 @@ absl::Status Proxy::Open() {
   const Migration* migration = &keeper_->migration();
   lane_ =
       std::make_unique<Lane>(io_, config_, migration, &dirty_, &expiry_, &counters_, static_cast<Lane::Owner*>(this));
+  soon_ = io_->clock()->MakeTimer([this] { RunSoon(); });
+  lane_->set_account(&memory_);
   lane_->set_journal(journal_->in_flight());
   const std::string name = "crossfade-" + keeper_->instance();
   lane_->set_name(name, keeper_->had_predecessor());
@@ -80,6 +94,7 @@ absl::Status Proxy::Open() {
   settle_ = std::make_unique<Settle>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), key_check_.get(),
                                      [this] { repair_->Wake(); });
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
+  pool_->set_account(&memory_);
   pool_->set_name(name);
   watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
   feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
@@ -87,7 +102,6 @@ absl::Status Proxy::Open() {
   room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
   flip_->set_feeds(feeds_.get());
   tracking_ = std::make_unique<Tracking>(io_, &config_, lane_.get(), pool_.get(), &clients_);
-  soon_ = io_->clock()->MakeTimer([this] { RunSoon(); });
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
   if (!listening.ok()) return listening.status();
@@ -99,11 +113,13 @@ absl::Status Proxy::Open() {
         client->CloseAfterReplies();
       },
       [this] { ResumeHeld(); });
-  auto handler = MakeAdminHandler(this, config_.admin);
-  if (!handler.ok()) return handler.status();
-  auto http = HttpServer::Start(io_, config_.admin.address, std::move(*handler));
+  auto token = ReadAdminToken(config_.admin);
+  if (!token.ok()) return token.status();
+  admin_token_ = std::move(*token);
+  auto http = HttpServer::Start(io_, config_.admin.address, &config_.limits, MakeAdminHandler(this));
   if (!http.ok()) return http.status();
   http_ = std::move(*http);
+  ConfigChanged();
   lane_->Start();
   tick_->Start(kTickMs, kTickMs);
   return absl::OkStatus();
@@ -113,12 +129,19 @@ absl::Status Proxy::Open() {
 
 void Proxy::OnAccept(std::unique_ptr<Stream> stream) {
   ++counters_.clients_total;
-  const bool full = clients_.size() >= static_cast<size_t>(config_.limits.clients);
+  const size_t limit = static_cast<size_t>(config_.limits.clients);
+  const bool full = clients_.size() >= limit;
+  if (clients_.size() >= limit + kMaxRefusedClients) {
+    ++counters_.clients_refused;
+    return;
+  }
   auto client = std::make_unique<Client>(next_client_++, std::move(stream), &config_.limits, &facts_,
                                          static_cast<Client::Owner*>(this));
-  if (full || shutdown_done_) {
+  client->set_account(&memory_);
+  if (full || memory_.full()) {
     ++counters_.clients_refused;
-    client->Refuse(full ? "ERR max number of clients reached" : "ERR crossfade: shutting down");
+    client->Refuse(full ? "ERR max number of clients reached"
+                        : "ERR crossfade: no memory for another client (limits.memory)");
   }
   const uint64_t id = client->id();
   client->set_created_ms(now_ms_monotonic());
@@ -181,7 +204,7 @@ void Proxy::OnGone(Client* client) {
 }
 
 void Proxy::Soon() {
-  if (soon_on_ || (Holding() && gone_.empty())) return;
+  if (soon_on_ || (Holding() && gone_.empty() && !memory_filled_)) return;
   soon_on_ = true;
   soon_->Start(0, 0);
 }
@@ -189,11 +212,14 @@ void Proxy::Soon() {
 void Proxy::RunSoon() {
   soon_on_ = false;
   SweepGoneClients();
-  if (Holding()) return;
-  for (uint64_t id : std::exchange(paused_, {})) {
-    const auto found = clients_.find(id);
+  if (std::exchange(memory_filled_, false)) OnMemoryFull();
+  const std::vector<uint64_t> waiting = std::exchange(paused_, {});
+  auto next = waiting.begin();
+  for (; next != waiting.end() && !Holding(); ++next) {
+    const auto found = clients_.find(*next);
     if (found != clients_.end()) found->second->Resume();
   }
+  paused_.insert(paused_.begin(), next, waiting.end());  // who has waited longest is first again
 }
 
 void Proxy::SweepGoneClients() {
@@ -330,6 +356,7 @@ void Proxy::Tick() {
       if (now_ms - client->closing_since_ms() > kLingerMs) gone_.push_back(id);
     }
     SweepGoneClients();
+    RelieveMemory();
   }
   lane_->WatchSecondary();
   keeper_->NoticeOverflow();
@@ -410,30 +437,6 @@ absl::Status Proxy::CancelBackfill() {
   if (!sweep_->running()) return absl::FailedPreconditionError("no backfill is running");
   sweep_->Cancel("cancelled");
   return absl::OkStatus();
-}
-
-// --- The end -------------------------------------------------------------------------------------------------------
-
-void Proxy::Shutdown(std::function<void()> done) {
-  shutdown_done_ = std::move(done);
-  shutdown_by_us_ = io_->clock()->NowUs() + config_.timeouts.shutdown_ms * 1000;
-  listening_.reset();
-  sweep_->Cancel("the proxy was stopped while it copied");
-  Hold(true);
-  repair_->set_urgent(true);
-  CheckShutdown();
-}
-
-void Proxy::CheckShutdown() {
-  const bool quiet = lane_->drained();
-  const bool clean = quiet && dirty_.clean();
-  const bool may_improve = lane_->primary().up() && (!quiet || (lane_->CanCopy() && !dirty_.everything()));
-  if (!clean && may_improve && io_->clock()->NowUs() < shutdown_by_us_) return;
-  absl::Status saved = keeper_->Save();
-  saved.Update(journal_->Close());
-  if (!saved.ok()) spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
-  spdlog::info("event=shutdown clean={} dirty_keys={} slots={}", clean, dirty_.size(), lane_->slots_in_use());
-  std::exchange(shutdown_done_, nullptr)();
 }
 
 }  // namespace crossfade

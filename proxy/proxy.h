@@ -1,6 +1,7 @@
 // The whole proxy, wired together: the lane and what watches over it, the clients, the admin port. Owns all of them.
-// What it decides by itself is only who is let in, and when a sweep is due. The code is in two files: proxy.cc (the
-// parts, the lane's news, time), proxy_requests.cc (what becomes of a client's request).
+// What it decides by itself is only who is let in, and when a sweep is due. The code is in three files: proxy.cc (the
+// parts, the lane's news, time), proxy_requests.cc (what becomes of a client's request), proxy_lifecycle.cc (memory,
+// new configuration, the end).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "conf/config.h"
+#include "conf/config_keys.h"
 #include "proxy/client.h"
 #include "proxy/client_commands.h"
 #include "proxy/errands.h"
@@ -24,6 +27,7 @@
 #include "proxy/key_check.h"
 #include "proxy/lane.h"
 #include "proxy/logins.h"
+#include "proxy/memory_account.h"
 #include "proxy/private_pool.h"
 #include "proxy/repair.h"
 #include "proxy/second_look.h"
@@ -53,8 +57,17 @@ class Proxy : private Lane::Owner,
   Address listen_address() const { return listening_->address(); }
   Address admin_address() const { return http_->address(); }
 
-  // Accepts no more clients, lets what is in flight end, and saves; `done` within shutdown_ms.
-  void Shutdown(std::function<void()> done);
+  // Accepts no more clients, answers what has been read, closes, lets the lane end, and saves; `done` within
+  // timeouts.shutdown. `saved`: whether the next run knows all that it must.
+  void Shutdown(std::function<void(bool saved)> done);
+  bool stopping() const { return stopping_; }
+
+  // Where Reload finds the configuration again: `file` (empty: there is none) and the command line.
+  using ConfigSource = std::function<absl::StatusOr<Config>()>;
+  void set_config_source(std::string file, ConfigSource source);
+  // Takes over what a running proxy can, and says what else has changed. InvalidArgument, one mistake a line, and
+  // FailedPrecondition: nothing has changed.
+  absl::StatusOr<std::vector<ConfigChange>> Reload();
 
   // For the admin API.
   void Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done);
@@ -82,6 +95,14 @@ class Proxy : private Lane::Owner,
   const Watches& watches() const { return *watches_; }
   const Tracking& tracking() const { return *tracking_; }
   const PrivatePool& private_pool() const { return *pool_; }
+  const ClientCommands::Clients& all_clients() const { return clients_; }
+  const MemoryAccount& memory() const { return memory_; }
+  const HttpServer& http() const { return *http_; }
+  uint64_t reached(ClientLimit limit) const { return client_limits_[static_cast<size_t>(limit)]; }
+  const std::string& admin_token() const { return admin_token_; }
+  const std::string& config_file() const { return config_file_; }
+  const std::string& config_hash() const { return config_hash_; }
+  int64_t config_loaded_ms() const { return config_loaded_ms_; }
   int64_t started_ms() const { return started_ms_; }
   int64_t now_ms() const { return io_->clock()->WallMs(); }
 
@@ -113,6 +134,10 @@ class Proxy : private Lane::Owner,
   void Started(Side side);
   void RunSoon();
   void CheckShutdown();
+  void End();
+  void OnMemoryFull();
+  void RelieveMemory();
+  void ConfigChanged();
   int64_t now_ms_monotonic() const { return io_->clock()->NowUs() / 1000; }
 
   // Lane::Owner
@@ -125,6 +150,7 @@ class Proxy : private Lane::Owner,
   void OnDrained() override;
   void OnWritten(const Slot& slot) override;
   void OnLoginRefused(Side side, LoginId login) override;
+  void OnRoom() override { Soon(); }
   // Watches::Owner
   void OnWatching(uint64_t client) override;
   void OnGateOpened() override {
@@ -144,7 +170,8 @@ class Proxy : private Lane::Owner,
   void OnFencePassed(Client* client) override { tracking_->OnFencePassed(client); }
   std::string InfoSection() const override;
   void OnRequest(Client* client, const Plan& plan, RequestView request, ReplyTo to) override;
-  bool Holding() const override { return holding_ || starting_; }
+  bool Holding() const override { return holding_ || starting_ || lane_->full() || memory_.full(); }
+  void OnLimit(Client* client, ClientLimit limit) override;
   void OnPaused(Client* client) override;
   void OnGone(Client* client) override;
 
@@ -152,6 +179,12 @@ class Proxy : private Lane::Owner,
   Storage* storage_;
   Config config_;
   int64_t started_ms_;
+  std::string config_file_, config_hash_;
+  ConfigSource config_source_;
+  int64_t config_loaded_ms_;
+  std::string admin_token_;
+  MemoryAccount memory_;
+  uint64_t client_limits_[kClientLimits] = {};
   ServiceFacts facts_;
   ModuleCommands modules_;
   Logins logins_;
@@ -194,8 +227,13 @@ class Proxy : private Lane::Owner,
   std::vector<uint64_t> held_;           // clients whose next request waits for a gate or a pause to end
   std::vector<uint64_t> paused_, gone_;  // clients to go on with, and to destroy, after the current turn
 
-  std::function<void()> shutdown_done_;
-  int64_t shutdown_by_us_ = 0;
+  bool memory_filled_ = false;  // since the last turn
+  bool memory_stuck_ = false;   // at the last look, clients alone held too much
+
+  std::function<void(bool)> shutdown_done_;
+  bool stopping_ = false;
+  int64_t shutdown_began_us_ = 0;
+  size_t shutdown_clients_ = 0;
 };
 
 }  // namespace crossfade

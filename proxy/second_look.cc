@@ -107,15 +107,15 @@ void SecondLook::Record(const Case& look, const std::string& primary, const std:
   mismatch.at_ms = io_->clock()->WallMs();
   mismatch.db = look.db;
   mismatch.command = look.row->name;
-  if (!look.keys.empty()) mismatch.key = request.arg(look.keys[0]);
+  if (!look.keys.empty()) mismatch.key = request.arg(look.keys[0]).substr(0, kMaxKeptKeyBytes);
   mismatch.primary_digest = std::hash<std::string>()(primary);
   mismatch.secondary_digest = std::hash<std::string>()(secondary);
   mismatch.primary = migration_->primary();
   if (config_->mismatches.keep_values) {
-    mismatch.primary_value = primary;
-    mismatch.secondary_value = secondary;
+    mismatch.primary_value = primary.substr(0, kMaxKeptValueBytes);
+    mismatch.secondary_value = secondary.substr(0, kMaxKeptValueBytes);
   }
-  while (mismatches_.size() > static_cast<size_t>(config_->limits.mismatches)) mismatches_.pop_front();
+  for (; mismatches_.size() > static_cast<size_t>(config_->limits.mismatches); ++dropped_) mismatches_.pop_front();
   for (uint32_t key : look.keys) dirty_->Mark(look.db, request.arg(key), DirtyCause::kReadMismatch, look.order);
   repair_->Wake();
 }

@@ -35,6 +35,7 @@ class SecondLook {
   void Start(const Slot& slot);
 
   const std::deque<Mismatch>& mismatches() const { return mismatches_; }  // the newest last
+  uint64_t dropped() const { return dropped_; }                           // for which there was no room
   size_t in_flight() const { return in_flight_; }
 
  private:
@@ -43,7 +44,8 @@ class SecondLook {
   void Record(const Case& look, const std::string& primary, const std::string& secondary);
 
   static constexpr size_t kMaxInFlight = 4096;
-  static constexpr size_t kMaxKeys = 64;  // whose times to live are asked
+  static constexpr size_t kMaxKeys = 64;                                              // whose times to live are asked
+  static constexpr size_t kMaxKeptKeyBytes = 4 << 10, kMaxKeptValueBytes = 64 << 10;  // of a mismatch: the beginning
 
   Io* io_;
   const Config* config_;
@@ -53,6 +55,7 @@ class SecondLook {
   Lane* lane_;
   Repair* repair_;
   size_t in_flight_ = 0;
+  uint64_t dropped_ = 0;
   std::deque<Mismatch> mismatches_;
 };
 

@@ -28,7 +28,7 @@ void Slot::Reset() {
   request.Clear();
   sent_us = answered_us = 0;
   primary_left = secondary_left = 0;
-  charged_bytes = 0;
+  charged_bytes = in_flight_bytes = 0;
   Shrink(&primary_reply);
   Shrink(&secondary_reply);
   companions.clear();

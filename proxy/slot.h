@@ -78,8 +78,9 @@ struct Slot {
   int64_t answered_us = 0;  // when the primary's reply came, if that was not on the lane's own connection; else 0
   int primary_left = 0;     // replies still to come
   int secondary_left = 0;
+  size_t in_flight_bytes = 0;                   // what it counts for in what the primary has yet to answer
   KeyLog::Place journalled = KeyLog::kNowhere;  // its keys, from before the primary is asked until both sides are over
-  size_t charged_bytes = 0;  // what it counts for in the secondary's backlog
+  size_t charged_bytes = 0;                     // … and in the secondary's backlog
   std::string primary_reply;
   std::string secondary_reply;
   std::vector<std::string> companions;

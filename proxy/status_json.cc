@@ -1,6 +1,7 @@
 #include "proxy/status_json.h"
 
 #include "fmt/format.h"
+#include "proxy/limits_json.h"
 #include "proxy/proxy.h"
 
 namespace crossfade {
@@ -109,11 +110,20 @@ Json Attention(const Proxy& proxy) {
     list.push_back(fmt::format("{} times a client was refused a connection of its own (limits.private_connections)",
                                proxy.private_pool().refused()));
   }
+  if (proxy.memory().full()) {
+    list.push_back(fmt::format(
+        "limits.memory is reached ({} of {} bytes): no client is read from, and new ones are refused, until it has "
+        "shrunk to {}",
+        proxy.memory().sum().used(), proxy.memory().sum().limit(), proxy.memory().sum().mark()));
+  }
+  if (proxy.lane().full())
+    list.push_back("the primary does not keep up (limits.primary_queue, primary_commands): no client is read from");
   for (const KeyLog* log : {&proxy.journal().in_flight(), &proxy.journal().dirty()}) {
     if (log->unlogged() == 0 || log->trouble().empty()) continue;
-    list.push_back(fmt::format("the state directory has no room for the keys of {} writes ({}): if the proxy is killed "
-                               "now, everything is dirty at the next start. Make room on its disk",
-                               log->unlogged(), log->trouble()));
+    list.push_back(
+        fmt::format("the state directory has no room for the keys of {} writes ({}): if the proxy is killed "
+                    "now, everything is dirty at the next start. Make room on its disk",
+                    log->unlogged(), log->trouble()));
   }
   if (proxy.dirty().everything())
     list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
@@ -235,6 +245,10 @@ Json StatusJson(const Proxy& proxy) {
   Json json = RoutingJson(proxy);
   json["version"] = CROSSFADE_VERSION;
   json["uptime_ms"] = proxy.now_ms() - proxy.started_ms();
+  json["stopping"] = proxy.stopping();
+  json["config"] = {
+      {"file", proxy.config_file()}, {"loaded_at_ms", proxy.config_loaded_ms()}, {"hash", proxy.config_hash()}};
+  json["limits"] = LimitsJson(proxy);
   json["flip"] = proxy.flip_runner().StateWord();
   json["synced_why"] = proxy.migration().unsynced_why;
   json["lag"] = {{"slots", lane.lag_slots()},

@@ -189,6 +189,7 @@ void Tracking::Remember(Client* client, const std::vector<std::string_view>& key
       ++i;
       continue;
     }
+    ++forced_;
     const uint64_t victim = keys_.Victim(client->id());
     if (victim != client->id()) {
       TellEverything(victim);

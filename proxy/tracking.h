@@ -54,6 +54,10 @@ class Tracking {
   // Every second: is the hub alive?
   void Tick();
 
+  // limits.tracking_keys is another one now.
+  void LimitsChanged() { keys_.set_limit(static_cast<size_t>(config_->limits.tracking_keys)); }
+
+  uint64_t forced() const { return forced_; }  // so often a client had to forget, for want of room
   size_t size() const { return entries_.size(); }
   size_t keys() const { return keys_.size(); }
   bool hub_up() const { return hub_up_; }
@@ -107,6 +111,7 @@ class Tracking {
   absl::flat_hash_map<uint64_t, Entry> entries_;  // the tracking clients
   std::vector<Asker> askers_;                     // whose CLIENT TRACKING ON waits for the hub
   std::unique_ptr<PrivateConnection> hub_;
+  uint64_t forced_ = 0;
   bool hub_up_ = false;  // it is told of changes
   bool pinged_ = false;
   std::unique_ptr<Timer> retry_;

@@ -170,6 +170,7 @@ void Upstream::EndNamesakes(std::string_view client_list) {
 void Upstream::Send(std::string_view bytes) {
   CHECK(up());
   stream_->Write(bytes);
+  NoteHeld();
 }
 
 void Upstream::OnRead(std::string_view bytes) {
@@ -192,6 +193,7 @@ void Upstream::OnRead(std::string_view bytes) {
     if (stream_.get() != stream) return;  // the reply made us hang up; the bytes are gone with the connection
   }
   input_.Keep(unread, parser_.wanted_bytes());
+  NoteHeld();
 }
 
 void Upstream::OnClosed(const absl::Status& why) {
@@ -207,6 +209,7 @@ void Upstream::Fail(const absl::Status& why) {
   Move(State::kWaiting);
   connecting_.reset();
   stream_.reset();
+  NoteHeld();
   last_error_ = std::string(why.message());
   pause_ms_ = std::clamp(pause_ms_ * 2, kFirstPauseMs, timeouts_->reconnect_max_ms);
   timer_->Start(pause_ms_, 0);

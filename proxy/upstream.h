@@ -19,6 +19,7 @@
 #include "protocol/input_buffer.h"
 #include "protocol/resp_parser.h"
 #include "proxy/io.h"
+#include "proxy/memory_account.h"
 #include "proxy/server_info.h"
 
 namespace crossfade {
@@ -44,6 +45,8 @@ class Upstream : private Stream::Listener {
   Upstream(Io* io, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner);
   ~Upstream() override;
 
+  // Where to say what is held. Must outlive this object.
+  void set_account(MemoryAccount* account) { share_.Join(account, MemoryAccount::Holder::kStores); }
   // What the connection is called at the server. `end_namesakes`: a process before this one has used that name, and
   // what it has left there is ended before anything else is done.
   void set_name(std::string name, bool end_namesakes) {
@@ -75,7 +78,9 @@ class Upstream : private Stream::Listener {
 
   void OnRead(std::string_view bytes) override;
   void OnClosed(const absl::Status& why) override;
+  void OnDrained() override { NoteHeld(); }
 
+  void NoteHeld() { share_.Set(input_.size() + unsent_bytes()); }
   void Connect();
   void SendHandshake();
   void OnHandshakeReply(std::string_view reply);
@@ -103,6 +108,7 @@ class Upstream : private Stream::Listener {
   int64_t pause_ms_ = 0;
   int64_t last_read_us_ = 0;
   bool loading_ = false;
+  MemoryShare share_;
 };
 
 }  // namespace crossfade

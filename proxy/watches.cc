@@ -92,6 +92,11 @@ void Watches::Exec(const Asker& asker, std::vector<QueuedCommand> commands) {
   run.transaction.login = asker.login;
   entry.connection->set_on_broken(nullptr);
   run.connection = std::move(entry.connection);
+  // The commands, and the bytes that BeginElsewhere makes of them.
+  size_t bytes = 0;
+  for (const QueuedCommand& command : run.transaction.commands) bytes += command.request.capacity_bytes();
+  run.share.Join(pool_->account(), MemoryAccount::Holder::kPrivate);
+  run.share.Set(2 * bytes);
   lane_->BeginElsewhere(&run.transaction, [this, id](bool ready) { Start(id, ready); });
 }
 

@@ -68,6 +68,7 @@ class Watches {
   struct Run {
     std::unique_ptr<PrivateConnection> connection;
     Lane::Elsewhere transaction;
+    MemoryShare share;
     bool reusable = true;  // the connection, afterwards
   };
   void Start(uint64_t id, bool ready);

@@ -46,6 +46,8 @@ class DirtySet {
   };
 
   explicit DirtySet(size_t max_keys) : max_keys_(max_keys) {}
+  // With more keys than that, the next mark makes everything dirty.
+  void set_max_keys(size_t max_keys) { max_keys_ = max_keys; }
 
   // Where it is kept over a crash; without one it is in memory only. Must outlive this object.
   void set_log(KeyLog* log) { log_ = log; }

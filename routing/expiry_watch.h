@@ -29,6 +29,8 @@ struct ExpiryWindow {
 class ExpiryWatch {
  public:
   explicit ExpiryWatch(size_t max_keys) : max_keys_(max_keys) {}
+  // What is watched stays watched.
+  void set_max_keys(size_t max_keys) { max_keys_ = max_keys; }
 
   // `now_ms` decides only what may be forgotten: windows that ended more than `kForgetAfterMs` before.
   void Set(int db, std::string_view key, ExpiryWindow window, int64_t now_ms);

@@ -20,6 +20,8 @@ namespace crossfade {
 class ReadKeys {
  public:
   ReadKeys(size_t limit, size_t limit_of_one) : limit_(limit), limit_of_one_(limit_of_one) {}
+  // What is remembered stays so.
+  void set_limit(size_t limit) { limit_ = limit; }
 
   // False when a limit is reached: then nothing is remembered.
   bool Remember(uint64_t client, std::string_view key);

@@ -48,7 +48,23 @@ bool MentionsAny(std::string_view body, std::span<const std::string_view> words)
 }  // namespace
 
 ScriptBook::ScriptBook(const ScriptsConfig* config, size_t max_bytes) : config_(config), max_bytes_(max_bytes) {
+  ConfigChanged(max_bytes);
+}
+
+void ScriptBook::ConfigChanged(size_t max_bytes) {
+  max_bytes_ = max_bytes;
+  rules_.clear();
   for (const ScriptRule& rule : config_->rules) rules_[Lower(rule.name)] = rule.mode;
+  MakeRoom();
+}
+
+void ScriptBook::MakeRoom() {
+  while (bytes_ > max_bytes_) {
+    bytes_ -= entries_.back().body.size() + kEntryBytes;
+    by_sha_.erase(entries_.back().sha);
+    entries_.pop_back();
+    ++forgotten_;
+  }
 }
 
 bool ScriptBook::IsReadOnly(std::string_view body) {
@@ -92,7 +108,11 @@ std::string ScriptBook::Learn(std::string_view body) {
 
 void ScriptBook::Learn(std::string_view body, const std::string& sha) {
   missing_.erase(sha);
-  if (Use(sha) != nullptr || body.size() + kEntryBytes > max_bytes_) return;
+  if (Use(sha) != nullptr) return;
+  if (body.size() + kEntryBytes > max_bytes_) {
+    ++forgotten_;
+    return;
+  }
   Entry& entry = entries_.emplace_front();
   entry.sha = sha;
   entry.body = body;
@@ -101,11 +121,7 @@ void ScriptBook::Learn(std::string_view body, const std::string& sha) {
   entry.publishes = Publishes(body);
   by_sha_[sha] = entries_.begin();
   bytes_ += body.size() + kEntryBytes;
-  while (bytes_ > max_bytes_) {
-    bytes_ -= entries_.back().body.size() + kEntryBytes;
-    by_sha_.erase(entries_.back().sha);
-    entries_.pop_back();
-  }
+  MakeRoom();
 }
 
 void ScriptBook::Forget() {

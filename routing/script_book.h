@@ -39,6 +39,9 @@ class ScriptBook {
   ScriptBook(ScriptBook&&) = default;  // entries stay where they are; a copy's by_sha_ would point into the original
   ScriptBook& operator=(ScriptBook&&) = default;
 
+  // The configuration is another one now. Must be called then: rules are looked up by name.
+  void ConfigChanged(size_t max_bytes);
+
   // The primary accepted this body, in an EVAL or a SCRIPT LOAD. Returns its SHA1.
   std::string Learn(std::string_view body);
   // … whose SHA1 is known already (ScriptPlan::sha), in lower case.
@@ -80,6 +83,7 @@ class ScriptBook {
 
   size_t size() const { return entries_.size(); }
   size_t bytes() const { return bytes_; }
+  uint64_t forgotten() const { return forgotten_; }  // bodies for which there was no room
 
  private:
   static constexpr size_t kMaxMissing = 10'000;
@@ -101,10 +105,12 @@ class ScriptBook {
   // What the operator says of this name; kAuto when nothing.
   ScriptMode RuleFor(std::string_view name) const;
   bool IsMissing(std::string_view sha) const;
+  void MakeRoom();
 
   const ScriptsConfig* config_;
   size_t max_bytes_;
   size_t bytes_ = 0;
+  uint64_t forgotten_ = 0;
   Entries entries_;
   absl::flat_hash_map<std::string, Entries::iterator> by_sha_;
   absl::flat_hash_map<std::string, ScriptMode> rules_;  // by name in lower case

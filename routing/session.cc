@@ -342,15 +342,21 @@ void Session::LocalInTransaction(const CommandRow& row, RequestView request) {
 }
 
 void Session::Queue(const CommandRow& row, RequestView request, std::string* reply) {
-  queued_bytes_ += request.bytes().size();
-  if (queued_bytes_ > kMaxQueuedBytes) {
+  const size_t bytes = sizeof(QueuedCommand) + request.bytes().size() + request.args().size() * sizeof(ArgSpan);
+  if (queued_bytes_ + bytes > facts_->transaction_bytes) {
     AbortTransaction();
-    queued_.clear();
-    local_elements_.clear();
-    return AppendError(reply, "ERR crossfade: the transaction is larger than 64 MiB");
+    queued_ = {};
+    local_elements_ = {};
+    queued_bytes_ = 0;
+    transaction_too_large_ = true;
+  }
+  if (transaction_too_large_) {
+    return AppendError(reply, fmt::format("ERR crossfade: the transaction is larger than {} bytes (limits.transaction)",
+                                          facts_->transaction_bytes));
   }
   AppendSimple(reply, "QUEUED");
   if (transaction_aborted_) return;
+  queued_bytes_ += bytes;
   const bool forwarded = row.name == "ping" || row.name == "echo" || row.name == "select" || row.name == "unwatch";
   if (row.route == Route::kLocal && !forwarded) return LocalInTransaction(row, request);
   queued_.push_back({&row, Request(request), transaction_db_});
@@ -361,7 +367,7 @@ void Session::Queue(const CommandRow& row, RequestView request, std::string* rep
 }
 
 std::vector<QueuedCommand> Session::TakeTransaction() {
-  in_transaction_ = transaction_aborted_ = false;
+  in_transaction_ = transaction_aborted_ = transaction_too_large_ = false;
   queued_bytes_ = 0;
   return std::exchange(queued_, {});
 }

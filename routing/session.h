@@ -27,6 +27,7 @@ struct ServiceFacts {
   std::string product = "redis";  // the primary's, for HELLO
   std::string version = "7.0.0";
   bool admin_commands = false;
+  size_t transaction_bytes = 64 << 20;      // of what one client queues; beyond, the transaction is aborted
   const ModuleCommands* modules = nullptr;  // commands that only the primary knows; nullptr: none
 };
 
@@ -56,8 +57,6 @@ struct Subscriptions {
   bool monitor = false;
   bool any() const { return channels + patterns + shard_channels > 0; }
 };
-
-inline constexpr size_t kMaxQueuedBytes = 64 << 20;  // of one transaction; beyond, it is aborted
 
 class Session {
  public:
@@ -117,7 +116,10 @@ class Session {
   void Queue(const CommandRow& row, RequestView request, std::string* reply);
   void AbortTransaction() { transaction_aborted_ = in_transaction_; }
   bool transaction_aborted() const { return transaction_aborted_; }
+  bool transaction_too_large() const { return transaction_too_large_; }
   const std::vector<QueuedCommand>& queued() const { return queued_; }
+  // What queueing them takes, in memory.
+  size_t queued_bytes() const { return queued_bytes_; }
   // What was queued concerns the connection too (SELECT, CLIENT SETNAME …): EXEC's reply goes through FinishExec.
   bool exec_concerns_session() const { return !local_elements_.empty() || transaction_db_ != db_; }
   // Ends the transaction and hands out what was queued.
@@ -165,6 +167,7 @@ class Session {
   int mute_next_ = 0;  // CLIENT REPLY SKIP: itself, and the next command
   bool in_transaction_ = false;
   bool transaction_aborted_ = false;
+  bool transaction_too_large_ = false;
   std::vector<QueuedCommand> queued_;
   size_t queued_bytes_ = 0;
   int transaction_db_ = 0;                                        // after what has been queued

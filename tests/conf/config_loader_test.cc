@@ -66,6 +66,13 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.limits.private_connections, b.limits.private_connections);
   EXPECT_EQ(a.limits.tracking_keys, b.limits.tracking_keys);
   EXPECT_EQ(a.limits.mismatches, b.limits.mismatches);
+  EXPECT_EQ(a.limits.client_input_bytes, b.limits.client_input_bytes);
+  EXPECT_EQ(a.limits.transaction_bytes, b.limits.transaction_bytes);
+  EXPECT_EQ(a.limits.subscriber_output_bytes, b.limits.subscriber_output_bytes);
+  EXPECT_EQ(a.limits.primary_queue_bytes, b.limits.primary_queue_bytes);
+  EXPECT_EQ(a.limits.primary_commands, b.limits.primary_commands);
+  EXPECT_EQ(a.limits.memory_bytes, b.limits.memory_bytes);
+  EXPECT_EQ(a.limits.admin_connections, b.limits.admin_connections);
   EXPECT_EQ(a.timeouts.connect_ms, b.timeouts.connect_ms);
   EXPECT_EQ(a.timeouts.response_ms, b.timeouts.response_ms);
   EXPECT_EQ(a.timeouts.read_ms, b.timeouts.read_ms);
@@ -140,6 +147,13 @@ scripts = 2500
 private_connections = 26
 tracking_keys = 27
 mismatches = 13
+client_input = 3000
+transaction = 3001
+subscriber_output = 3002
+primary_queue = 3003
+primary_commands = 28
+memory = "17MiB"
+admin_connections = 29
 [timeouts]
 connect = "14ms"
 response = "15s"
@@ -169,7 +183,8 @@ TEST(ConfigLoader, ReadsEveryKey) {
   expected.repair = {false, 7};
   expected.breaker = {false, 28, 29'000, 30, 31, 32, 33};
   expected.backfill = {8};
-  expected.limits = {1'000'000'000, 9, 2 << 20, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 27, 13};
+  expected.limits = {1'000'000'000, 9,    2 << 20, 10,   2048, 11,       12, 23, 24 << 10, 2500, 26, 27, 13,
+                     3000,          3001, 3002,    3003, 28,   17 << 20, 29};
   expected.timeouts = {14, 15'000, 16, 17 * 60'000, 2 * 3'600'000, 18};
   expected.mismatches.keep_values = true;
   expected.admin = {{"0.0.0.0", 7001}, "/etc/token"};

@@ -35,8 +35,8 @@ class CliTest : public testing::Test {
     CliWorld world;
     world.out = &out_;
     world.err = &err_;
-    world.run_proxy = [this](const Config& config) {
-      ran_ = config;
+    world.run_proxy = [this](const RunRequest& request) {
+      ran_ = request.config;
       return run_exit_;
     };
     world.call_admin = [&](const Address& address, const std::string& method, const std::string& path,
@@ -68,7 +68,7 @@ TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_THAT(out(), HasSubstr("crossfade flip new"));
   for (std::string command : {"run", "status", "reads", "compare", "secondary", "ack", "split", "on-miss", "flip",
-                              "resync", "backfill", "mismatches", "commands"}) {
+                              "resync", "reload", "backfill", "mismatches", "commands"}) {
     EXPECT_THAT(out(), HasSubstr("\n  " + command + " "));
   }
   for (std::string command : {"run", "status", "reads", "secondary", "flip", "backfill", "commands"}) {

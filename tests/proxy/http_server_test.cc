@@ -20,12 +20,12 @@ const char kGet[] = "GET /status HTTP/1.1\r\n\r\n";
 class HttpServerTest : public testing::Test {
  protected:
   HttpServerTest() {
-    auto server =
-        HttpServer::Start(&io_, Address{"127.0.0.1", kPort}, [this](const HttpRequest& request, auto respond) {
-          requests_.push_back(request);
-          if (answer_at_once_) return respond(Ok(request.path));
-          responders_.push_back(respond);
-        });
+    auto server = HttpServer::Start(&io_, Address{"127.0.0.1", kPort}, &limits_,
+                                    [this](const HttpRequest& request, auto respond) {
+                                      requests_.push_back(request);
+                                      if (answer_at_once_) return respond(Ok(request.path));
+                                      responders_.push_back(respond);
+                                    });
     server_ = *std::move(server);
   }
 
@@ -50,6 +50,7 @@ class HttpServerTest : public testing::Test {
   }
 
   FakeIo io_;
+  LimitsConfig limits_;
   bool answer_at_once_ = true;
   std::vector<HttpRequest> requests_;
   std::vector<HttpServer::Responder> responders_;
@@ -67,7 +68,7 @@ TEST_F(HttpServerTest, AnswersAndKeepsTheConnection) {
 
 TEST_F(HttpServerTest, TellsWhatListeningFailedOf) {
   io_.listen_error = absl::UnavailableError("address already in use");
-  auto server = HttpServer::Start(&io_, Address{"127.0.0.1", 1}, [](const HttpRequest&, auto) {});
+  auto server = HttpServer::Start(&io_, Address{"127.0.0.1", 1}, &limits_, [](const HttpRequest&, auto) {});
   EXPECT_EQ(server.status(), io_.listen_error);
   EXPECT_EQ(server_->address().port, kPort);
 }
@@ -281,8 +282,8 @@ TEST_F(HttpServerTest, PeerThatNeverReadsIsCutOff) {
 
 TEST_F(HttpServerTest, ConnectionLimit) {
   std::vector<FakePeerPtr> peers;
-  peers.reserve(kMaxHttpConnections);
-  for (int i = 0; i < kMaxHttpConnections; ++i) peers.push_back(Dial());
+  limits_.admin_connections = 40;
+  for (int i = 0; i < 40; ++i) peers.push_back(Dial());
   for (auto& peer : peers) EXPECT_TRUE(peer->reading);
   auto refused = Dial();
   EXPECT_THAT(refused->written, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));

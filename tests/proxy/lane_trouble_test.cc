@@ -126,7 +126,7 @@ TEST_F(LaneSheddingTest, I9BeyondItsBoundTheBacklogIsShedAndItsKeysDirty) {
     const ReplyTo to = w.Send(1, {"SET", keys.back(), std::string(500, 'v')});
     old_store().Reply(kOk);
     EXPECT_EQ(w.Got(to), kOk);
-    EXPECT_LE(w.lane->lag_bytes(), size_t{16 << 10});
+    EXPECT_LE(w.lane->lag_bytes(), size_t{16 << 10} + 600);  // the next turn looks at what this one has grown by
   }
   EXPECT_TRUE(w.lane->shedding());
   EXPECT_EQ(w.counters.queue_overflows, 1u);

@@ -51,6 +51,7 @@ class LaneWorld : public Lane::Owner {
   void Build(const Migration* roles = nullptr) {
     if (roles == nullptr) roles = &migration;
     lane = std::make_unique<Lane>(&io, config, roles, &dirty, &expiry, &counters, this);
+    lane->set_account(&account);
     repair = std::make_unique<Repair>(&io, &config.repair, roles, &dirty, lane.get());
   }
 
@@ -91,6 +92,10 @@ class LaneWorld : public Lane::Owner {
     EXPECT_TRUE(lane->drained()) << lane->slots_in_use() << " slots";
     EXPECT_EQ(lane->lag_slots(), 0u);
     EXPECT_EQ(lane->lag_bytes(), 0u);
+    EXPECT_EQ(lane->primary_bytes().used(), 0u);
+    EXPECT_EQ(lane->primary_commands().used(), 0u);
+    EXPECT_EQ(account.held(MemoryAccount::Holder::kPrimary), 0u);
+    EXPECT_EQ(account.held(MemoryAccount::Holder::kSecondary), 0u);
   }
 
   FakeIo io;
@@ -101,6 +106,8 @@ class LaneWorld : public Lane::Owner {
   ExpiryWatch expiry;
   Counters counters;
   FakeBackend old_store, new_store;
+  MemoryAccount account{1 << 30, [this] { ++memory_filled; }, [] {}};
+  int memory_filled = 0;
   std::unique_ptr<Lane> lane;
   std::unique_ptr<Repair> repair;
 
@@ -110,6 +117,7 @@ class LaneWorld : public Lane::Owner {
   std::vector<std::string> differences;        // requests
   std::vector<std::pair<Side, bool>> changes;  // links that came up and went down
   int drained = 0;
+  int room = 0;
   std::function<void(const Slot&)> on_difference;
   std::function<void()> on_drained;
   std::function<void(Side)> on_link_up;
@@ -142,6 +150,7 @@ class LaneWorld : public Lane::Owner {
     if (on_written) on_written(slot);
   }
   void OnLoginRefused(Side side, LoginId login) override { logins_refused.emplace_back(side, login); }
+  void OnRoom() override { ++room; }
   void OnDrained() override {
     ++drained;
     if (on_drained) on_drained();

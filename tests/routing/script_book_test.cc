@@ -191,5 +191,21 @@ TEST_F(ScriptBookTest, I9TheLeastRecentlyUsedBodiesGo) {
   EXPECT_EQ(book_.size(), 3u);
 }
 
+TEST_F(ScriptBookTest, ANewConfigurationCountsAtOnceForWhatIsKnown) {
+  const std::string set = book_.Learn(kSet);
+  EXPECT_FALSE(EvalSha(set).copy);
+  config_.rules = {{set, ScriptMode::kCopy}};
+  book_.ConfigChanged(kRoom);
+  EXPECT_TRUE(EvalSha(set).copy);
+  config_.rules.clear();
+  book_.ConfigChanged(kRoom);
+  EXPECT_FALSE(EvalSha(set).copy);
+  EXPECT_EQ(book_.forgotten(), 0u);
+  book_.ConfigChanged(100);  // less room than it takes
+  EXPECT_EQ(book_.Body(set), nullptr);
+  EXPECT_EQ(book_.bytes(), 0u);
+  EXPECT_EQ(book_.forgotten(), 1u);
+}
+
 }  // namespace
 }  // namespace crossfade

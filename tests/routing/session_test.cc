@@ -187,12 +187,16 @@ TEST_F(SessionTest, AbortIsOfATransactionOnly) {
 }
 
 TEST_F(SessionTest, ATransactionIsBounded) {
+  facts_.transaction_bytes = 1 << 20;
   Say("MULTI");
-  const std::string half = "SET k " + std::string(kMaxQueuedBytes / 2, 'x');
+  const std::string half = "SET k " + std::string(facts_.transaction_bytes / 2, 'x');
   EXPECT_EQ(Queue(half), "+QUEUED\r\n");
+  EXPECT_GT(session_.queued_bytes(), half.size());
   EXPECT_FALSE(session_.transaction_aborted());
   EXPECT_THAT(Queue(half), StartsWith("-ERR crossfade: the transaction is larger"));
   EXPECT_TRUE(session_.transaction_aborted());
+  EXPECT_EQ(session_.queued_bytes(), 0u);
+  EXPECT_THAT(Queue("SET k v"), StartsWith("-ERR crossfade: the transaction is larger"));
   EXPECT_TRUE(session_.TakeTransaction().empty());
   Say("MULTI");
   EXPECT_EQ(Queue("SET k v"), "+QUEUED\r\n");  // the next one begins at nothing

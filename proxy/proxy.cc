@@ -63,6 +63,10 @@ absl::Status Proxy::Open() {
     if (finished) dirty_.SweepDone(sweep_->order());
     keeper_->SweepEnded(finished, sweep_->why());
   });
+  copier_ = std::make_unique<KeyCopier>(io_, &config_.limits, migration, &dirty_, &expiry_, lane_.get(),
+                                        [this] { OnGateOpened(); });
+  repair_->set_copier(copier_.get());
+  sweep_->set_copier(copier_.get());
   second_look_ =
       std::make_unique<SecondLook>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), repair_.get());
   flip_ = std::make_unique<FlipRunner>(io_, lane_.get(), &dirty_, keeper_.get(), repair_.get(),

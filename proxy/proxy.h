@@ -21,6 +21,7 @@
 #include "proxy/io.h"
 #include "proxy/keeper.h"
 #include "proxy/key_check.h"
+#include "proxy/key_copier.h"
 #include "proxy/lane.h"
 #include "proxy/logins.h"
 #include "proxy/private_pool.h"
@@ -68,6 +69,7 @@ class Proxy : private Lane::Owner,
   const Migration& migration() const { return keeper_->migration(); }
   const Sweep& sweep() const { return *sweep_; }
   const Repair& repair() const { return *repair_; }
+  const KeyCopier& copier() const { return *copier_; }
   const SecondLook& second_look() const { return *second_look_; }
   const ScriptBook& scripts() const { return scripts_; }
   const Settle& settle() const { return *settle_; }
@@ -157,6 +159,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<StateFile> state_file_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Lane> lane_;
+  std::unique_ptr<KeyCopier> copier_;
   std::unique_ptr<Repair> repair_;
   std::unique_ptr<Sweep> sweep_;
   std::unique_ptr<SecondLook> second_look_;

@@ -109,6 +109,20 @@ Json DirtyJson(const Proxy& proxy) {
           {"copies_failed", proxy.repair().failed()}};
 }
 
+Json CopiesJson(const Proxy& proxy) {
+  const KeyCopier& copier = proxy.copier();
+  return {{"whole", copier.whole()},
+          {"by_type", copier.by_type()},
+          {"in_pieces", copier.in_pieces()},
+          {"in_pieces_now", copier.rebuild().running()},
+          {"pieces", copier.rebuild().pieces()},
+          {"pieces_bytes", copier.rebuild().bytes()},
+          {"waiting", copier.waiting()},
+          {"failed", copier.failed()},
+          {"last_failure", copier.last_failure()},
+          {"restore_refused", copier.restore_refused()}};
+}
+
 std::string Hex(uint64_t value) {
   return fmt::format("{:016x}", value);
 }
@@ -170,6 +184,7 @@ Json StatusJson(const Proxy& proxy) {
                  {"limit_bytes", proxy.config().limits.secondary_queue_bytes},
                  {"overflows", counters.queue_overflows}};
   json["dirty"] = DirtyJson(proxy);
+  json["copies"] = CopiesJson(proxy);
   json["writes"] = {{"total", counters.writes_total},
                     {"followed", counters.writes_followed},
                     {"diverged", counters.writes_diverged},

@@ -43,6 +43,8 @@ const char* Name(DirtyCause cause) {
       return "dirty_source";
     case DirtyCause::kSettleDiffered:
       return "settle_differed";
+    case DirtyCause::kCopying:
+      return "copying";
   }
   return "";
 }

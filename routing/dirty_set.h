@@ -31,8 +31,9 @@ enum class DirtyCause : uint8_t {
   kEffectUnknown,   // an effect that can't be repeated from the reply
   kDirtySource,     // written from a key that was dirty on the secondary
   kSettleDiffered,  // compared again once it was quiet, and different
+  kCopying,         // copied in pieces: until all of them are there, no read may go there
 };
-inline constexpr int kDirtyCauses = 12;
+inline constexpr int kDirtyCauses = 13;
 const char* Name(DirtyCause cause);
 
 class DirtySet {

@@ -54,6 +54,7 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.limits.expiring_keys, b.limits.expiring_keys);
   EXPECT_EQ(a.limits.settle_keys, b.limits.settle_keys);
   EXPECT_EQ(a.limits.settle_value_bytes, b.limits.settle_value_bytes);
+  EXPECT_EQ(a.limits.copy_whole_bytes, b.limits.copy_whole_bytes);
   EXPECT_EQ(a.limits.script_bytes, b.limits.script_bytes);
   EXPECT_EQ(a.limits.private_connections, b.limits.private_connections);
   EXPECT_EQ(a.limits.tracking_keys, b.limits.tracking_keys);
@@ -119,6 +120,7 @@ client_pipeline = 11
 expiring_keys = 12
 settle_keys = 23
 settle_value = "24KiB"
+copy_whole = "28KiB"
 scripts = 2500
 private_connections = 26
 tracking_keys = 27

@@ -110,9 +110,12 @@ void KeyCopier::OnWhole(const CasePtr& c, const CopyResult& result) {
     return Finish(c, false, module ? fmt::format("a module's value, which can only be restored: {}", why) : why);
   }
   if (refusal == CopyRefusal::kEveryKey) {
-    refused_[static_cast<int>(migration_->secondary())] = {why, io_->clock()->NowUs()};
-    spdlog::warn("event=restore_refused backend={} error=\"{}\" act=\"keys are copied by their types\"",
-                 SideName(migration_->secondary()), why);
+    Refused& refused = refused_[static_cast<int>(migration_->secondary())];
+    if (refused.why.empty()) {
+      spdlog::warn("event=restore_refused backend={} error=\"{}\" act=\"keys are copied by their types\"",
+                   SideName(migration_->secondary()), why);
+    }
+    refused = {why, io_->clock()->NowUs()};
   }
   c->by_type = true;
   c->way = Way::kUnknown;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "fmt/format.h"
 #include "protocol/reply.h"
@@ -11,7 +12,8 @@ namespace crossfade {
 
 struct KeyCopier::Case {
   DirtySet::Key key;
-  Done done;
+  std::vector<Done> done;  // of all who want it
+  bool was_dirty = false;  // when it was handed in
   Way way = Way::kUnknown;
   ValueType type = ValueType::kNone;  // kNone: not asked for
   bool by_type = false;               // RESTORE is no way
@@ -23,6 +25,7 @@ KeyCopier::KeyCopier(Io* io, const LimitsConfig* limits, const Migration* migrat
     : io_(io),
       limits_(limits),
       migration_(migration),
+      dirty_(dirty),
       lane_(lane),
       rebuild_(io, limits, dirty, expiry, lane, std::move(gate_opened)) {
   timer_ = io_->clock()->MakeTimer([this] { Work(); });
@@ -31,7 +34,8 @@ KeyCopier::KeyCopier(Io* io, const LimitsConfig* limits, const Migration* migrat
 void KeyCopier::Copy(const DirtySet::Key& key, Done done) {
   auto c = std::make_shared<Case>();  // owned as CasePtr says
   c->key = key;
-  c->done = std::move(done);
+  c->done.push_back(std::move(done));
+  c->was_dirty = dirty_->Remembers(key.db, key.name);
   c->by_type = RestoreRefused();
   Look(c);
 }
@@ -154,6 +158,13 @@ void KeyCopier::AskPrimary(const CasePtr& c, const CommandBatch& commands, Next 
 }
 
 void KeyCopier::Wait(const CasePtr& c) {
+  for (const CasePtr& other : waiting_) {
+    if (other->key.db != c->key.db || other->key.name != c->key.name) continue;
+    // Neither has begun: one copy is later than what either was wanted for.
+    for (Done& done : c->done) other->done.push_back(std::move(done));
+    other->was_dirty = other->was_dirty && c->was_dirty;
+    return;
+  }
   if (waiting_.empty()) timer_->Start(kStepMs, kStepMs);
   waiting_.push_back(c);
 }
@@ -163,7 +174,9 @@ void KeyCopier::Work() {
   const bool possible = lane_->primary().up() && lane_->secondary().up() && migration_->following();
   const std::deque<CasePtr> all = std::exchange(waiting_, {});
   for (const CasePtr& c : all) {
-    if (possible) {
+    if (c->was_dirty && !dirty_->everything() && !dirty_->Remembers(c->key.db, c->key.name)) {
+      Finish(c, true);  // a copy of it has ended while this one waited
+    } else if (possible) {
       Go(c);
     } else {
       Finish(c, false, "a store is away, or the secondary does not follow");
@@ -192,7 +205,7 @@ void KeyCopier::Finish(const CasePtr& c, bool copied, std::string why) {
                    why);
     }
   }
-  std::exchange(c->done, nullptr)(copied);
+  for (const Done& done : std::exchange(c->done, {})) done(copied);
 }
 
 }  // namespace crossfade

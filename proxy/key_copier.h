@@ -9,8 +9,9 @@
 // A key's size is asked of the primary first (MEMORY USAGE; where that is refused, the number of its elements). That a
 // secondary refuses RESTORE altogether is remembered, so that it isn't tried with every key, and tried again after a
 // while. Keys that can't be begun at once, because the lane is full or somebody is at work on them, wait here: as many
-// as the callers have in flight. What fails is for the caller to try again; why is kept for the status. Owned by Proxy;
-// runs on the loop thread.
+// as the callers have in flight, and one for all who want the same key (a large one becomes dirty again and again while
+// it waits). What fails is for the caller to try again; why is kept for the status. Owned by Proxy; runs on the loop
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -82,6 +83,7 @@ class KeyCopier {
   Io* io_;
   const LimitsConfig* limits_;
   const Migration* migration_;
+  DirtySet* dirty_;
   Lane* lane_;
   Rebuild rebuild_;
   std::unique_ptr<Timer> timer_;

@@ -11,6 +11,12 @@
 
 namespace crossfade {
 
+namespace {
+// Each piece holds up both stores, and the proxy, for about a millisecond.
+constexpr size_t kPieceBytes = 64 << 10;
+constexpr size_t kPieceItems = 1024;
+}  // namespace
+
 struct Rebuild::Case {
   uint64_t id = 0;
   DirtySet::Key key;
@@ -272,7 +278,8 @@ void Rebuild::CheckStalls() {
 // What is on its way must not fill the secondary's queue.
 PieceLimits Rebuild::LimitsOfPieces() const {
   PieceLimits pieces;
-  pieces.bytes = std::min(pieces.bytes, static_cast<size_t>(limits_->secondary_queue_bytes) / 16);
+  pieces.bytes = std::min(kPieceBytes, static_cast<size_t>(limits_->secondary_queue_bytes) / 16);
+  pieces.items = kPieceItems;
   return pieces;
 }
 

@@ -394,6 +394,41 @@ TEST_F(KeyCopierTest, GivesWayToWhoWaitsForAllGates) {
   EXPECT_THAT(results_, ElementsAre(true, true));
 }
 
+// A large key that is written becomes dirty again and again: it isn't copied once for each time.
+TEST_F(KeyCopierTest, OneCopyForAllWhoWaitForTheSameKey) {
+  w.dirty.Mark(0, "k", DirtyCause::kReplyDiffered, 1);
+  for (const char* key : {"a", "b", "k", "k", "k"}) Copy(key, 5000);
+  EXPECT_EQ(copier_->waiting(), 1u);
+  EXPECT_THAT(new_store().Sent(), ElementsAre("PING", "PING"));
+  new_store().ReplyToAll("+PONG\r\n");
+  old_store().ReplyToAll("+none\r\n");
+  new_store().ReplyToAll(Int(0));
+  EXPECT_THAT(results_, ElementsAre(true, true));
+  new_store().Sent();
+  w.Advance(4);
+  EXPECT_THAT(new_store().Sent(), ElementsAre("PING"));
+  new_store().ReplyToAll("+PONG\r\n");
+  old_store().ReplyToAll("+none\r\n");
+  new_store().ReplyToAll(Int(0));
+  EXPECT_THAT(results_, ElementsAre(true, true, true, true, true));
+}
+
+TEST_F(KeyCopierTest, AKeyThatBecameCleanWhileItWaitedIsNotCopiedAgain) {
+  w.dirty.Mark(0, "k", DirtyCause::kReplyDiffered, 1);
+  Copy("a", 5000);
+  Copy("b", 5000);
+  old_store().Sent();
+  Copy("k");
+  old_store().Reply(Int(5000));
+  w.dirty.CopyDone({0, "k"}, 1000);
+  w.Advance(4);
+  EXPECT_THAT(results_, ElementsAre(true));
+  new_store().ReplyToAll("+PONG\r\n");
+  old_store().ReplyToAll("+none\r\n");
+  new_store().ReplyToAll(Int(0));
+  EXPECT_THAT(results_, ElementsAre(true, true, true));
+}
+
 TEST_F(KeyCopierTest, WhoWaitsIsToldWhenAStoreIsGone) {
   BeginPieces("a", "set");
   copier_->GiveWay();

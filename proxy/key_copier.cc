@@ -10,6 +10,14 @@
 
 namespace crossfade {
 
+namespace {
+// A server that doesn't know a command repeats its arguments: keys and values, which are nobody's business.
+std::string WithoutArguments(std::string error) {
+  const size_t at = error.find(", with args beginning with");
+  return at == std::string::npos ? error : error.substr(0, at);
+}
+}  // namespace
+
 struct KeyCopier::Case {
   DirtySet::Key key;
   std::vector<Done> done;  // of all who want it
@@ -79,9 +87,11 @@ void KeyCopier::OnLength(const CasePtr& c, const Answers& answers) {
 
 void KeyCopier::Choose(const CasePtr& c, int64_t bytes) {
   const ServerInfo& primary = lane_->primary().info();
+  if (c->by_type && c->type == ValueType::kNone)
+    c->type = ValueType::kString;  // any type's reading finds that it's gone
   if (c->only_dump || c->type == ValueType::kModule) {
     c->way = Way::kWhole;
-  } else if (c->by_type && c->type != ValueType::kNone) {
+  } else if (c->by_type) {
     const bool small = bytes <= std::min(limits_->copy_whole_bytes, kWholeByTypeBytes);
     c->way = small && CanCopyWhole(c->type, primary.field_expiry) ? Way::kByType : Way::kPieces;
   } else {
@@ -108,7 +118,8 @@ void KeyCopier::OnWhole(const CasePtr& c, const CopyResult& result) {
     return Finish(c, true);
   }
   const CopyRefusal refusal = result.refusal.empty() ? CopyRefusal::kPassing : JudgeRefusal(result.refusal);
-  const std::string why(ParseReply(result.refusal.empty() ? "+a connection was lost\r\n" : result.refusal).text);
+  const std::string why = WithoutArguments(
+      std::string(ParseReply(result.refusal.empty() ? "+a connection was lost\r\n" : result.refusal).text));
   if (c->by_type || c->only_dump || refusal == CopyRefusal::kPassing) {
     const bool module = c->type == ValueType::kModule;
     return Finish(c, false, module ? fmt::format("a module's value, which can only be restored: {}", why) : why);
@@ -195,6 +206,7 @@ bool KeyCopier::RestoreRefused() {
 void KeyCopier::Finish(const CasePtr& c, bool copied, std::string why) {
   if (!copied) {
     ++failed_;
+    why = WithoutArguments(std::move(why));
     last_failure_ = why;
     const int64_t second = io_->clock()->NowUs() / 1'000'000;
     if (std::exchange(logged_second_, second) != second) {

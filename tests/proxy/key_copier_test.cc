@@ -143,6 +143,22 @@ TEST_F(KeyCopierTest, ARestoreThatIsRefusedForGoodIsNotTriedAgain) {
   new_store().Reply(Int(0));
 }
 
+TEST_F(KeyCopierTest, NeitherKeyNorValueIsTold) {
+  Copy("secret", 10);
+  old_store().Replies({Int(-1), Bulk("dump")});
+  new_store().Reply("-ERR unknown command 'RESTORE', with args beginning with: 'secret' '0' 'dump' \r\n");
+  EXPECT_EQ(copier_->restore_refused(), "ERR unknown command 'RESTORE'");
+  // Gone meanwhile: that is found without DUMP too, which may be what is refused.
+  old_store().Sent();
+  old_store().Replies({kNil, "+none\r\n"});
+  EXPECT_THAT(old_store().Sent(), ElementsAre("PTTL secret", "GET secret"));
+  old_store().Replies({Int(-2), kNil});
+  EXPECT_THAT(new_store().Sent(), testing::Contains("UNLINK secret"));
+  new_store().Reply("-ERR unknown command 'UNLINK', with args beginning with: 'secret' \r\n");
+  EXPECT_THAT(results_, ElementsAre(false));
+  EXPECT_EQ(copier_->last_failure(), "ERR unknown command 'UNLINK'");
+}
+
 TEST_F(KeyCopierTest, ARefusalThatPassesIsLeftToTheCaller) {
   Copy("k", 10);
   old_store().Replies({Int(-1), Bulk("dump")});

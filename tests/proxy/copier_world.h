@@ -54,6 +54,13 @@ class CopierWorldTest : public LaneWorldTest {
     return Array({Bulk(cursor), Array(items)});
   }
   void ReplaceOk() { new_store().Replies({kOk, kQueued, kQueued, kQueued, Array({Int(1), kOk, Int(1)})}); }
+  // From the fence's reply to the end.
+  void CopyASet() {
+    old_store().Replies({"+set\r\n", Page("0", {Bulk("m")})});
+    new_store().Replies({Int(1), Int(1), Int(1)});
+    old_store().Replies({Int(-1), Int(1)});
+    ReplaceOk();
+  }
   // A set of one member is at its last step.
   void ReachReplace() {
     BeginPieces("k", "set");

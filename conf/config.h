@@ -119,6 +119,7 @@ struct LimitsConfig {
   int64_t expiring_keys = 1'000'000;         // keys whose moment of expiry is watched; beyond: not watched, counted
   int64_t settle_keys = 100'000;             // keys that wait to be compared again; beyond: left out, counted
   int64_t settle_value_bytes = 1 << 20;      // larger values are not compared again, counted
+  int64_t copy_whole_bytes = 4 << 20;        // larger values are copied in pieces, and their writers wait meanwhile
   int64_t script_bytes = 16 << 20;           // script bodies remembered; beyond: the least recently used go
   int64_t private_connections = 10'000;      // to each store, for WATCH, SUBSCRIBE, MONITOR …; beyond: an error
   int64_t tracking_keys = 1'000'000;         // keys that caching clients have read; beyond: one must forget everything

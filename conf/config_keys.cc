@@ -82,6 +82,7 @@ void Lister::Limits(const LimitsConfig& limits) {
   Count("limits.expiring_keys", limits.expiring_keys);
   Count("limits.settle_keys", limits.settle_keys);
   Bytes("limits.settle_value", limits.settle_value_bytes);
+  Bytes("limits.copy_whole", limits.copy_whole_bytes);
   Bytes("limits.scripts", limits.script_bytes);
   Count("limits.private_connections", limits.private_connections);
   Count("limits.tracking_keys", limits.tracking_keys);

@@ -236,6 +236,7 @@ void Loader::ReadLimits(Section section) {
   section.Count("expiring_keys", kCounts, &limits->expiring_keys);
   section.Count("settle_keys", kCounts, &limits->settle_keys);
   section.Bytes("settle_value", kBufferBytes, &limits->settle_value_bytes);
+  section.Bytes("copy_whole", kBufferBytes, &limits->copy_whole_bytes);
   section.Bytes("scripts", kBufferBytes, &limits->script_bytes);
   section.Count("private_connections", kSmallCounts, &limits->private_connections);
   section.Count("tracking_keys", kCounts, &limits->tracking_keys);

@@ -128,9 +128,14 @@ class Lane : private Link::Owner {
   void set_scripts(ScriptBook* scripts) { scripts_ = scripts; }
   // Where the keys of writes in flight are kept over a crash of the process. Must outlive this object.
   void set_journal(KeyLog* journal) { journal_ = journal; }
-  // Copies one key from the primary to the secondary. `done(true)` once the secondary has it; the dirty set has been
-  // told. REQUIRES: CanCopy().
-  void SubmitCopy(const DirtySet::Key& key, std::function<void(bool copied)> done);
+  // Copies one key from the primary to the secondary, by DUMP and RESTORE, or by the commands of the type that it was
+  // seen to have. `done` once the secondary has it, the dirty set having been told; or once it is known to fail.
+  // REQUIRES: CanCopy(), and CanCopyWhole(as) unless `as` is kNone.
+  void SubmitCopy(const DirtySet::Key& key, std::function<void(const CopyResult&)> done,
+                  ValueType as = ValueType::kNone);
+  // For a copy in pieces: who writes the key waits from here on. What is in flight on it goes on.
+  KeyGates::Id CloseForWrites(const std::string& key) { return gates_.CloseForWrites(key); }
+  void OpenGate(KeyGates::Id gate);
   void Ask(Question question);
 
   // Both sides are up, the secondary keeps up, and following is on.
@@ -248,7 +253,7 @@ class Lane : private Link::Owner {
   void WriteAccepted(Slot* slot);
   void RewriteTransaction(Slot* slot);
   void CopyAnswered(Slot* slot);
-  void EndCopy(Slot* slot, bool copied);
+  void EndCopy(Slot* slot, bool copied, const std::string& refusal = {});
   void PrimaryBroke(Slot* slot, const absl::Status& why);
   void RetryReads();
   void FailRetries(const std::string& error);

@@ -254,13 +254,18 @@ void Lane::RewriteTransaction(Slot* slot) {
 }
 
 void Lane::CopyAnswered(Slot* slot) {
-  RewriteCopy(slot->copy_key.name, slot->companions.empty() ? "" : std::string_view(slot->companions[0]),
-              slot->primary_reply, TimesOf(*slot), &slot->follow);
-  std::string().swap(slot->primary_reply);  // the value, once more
+  const std::string_view pttl = slot->companions.empty() ? "" : std::string_view(slot->companions[0]);
+  if (slot->copy_as == ValueType::kNone) {
+    RewriteCopy(slot->copy_key.name, pttl, slot->primary_reply, TimesOf(*slot), &slot->follow);
+  } else {
+    RewriteWhole(slot->copy_as, slot->copy_key.name, pttl, slot->primary_reply, secondary().info().stream_counters,
+                 TimesOf(*slot), &slot->follow);
+  }
   if (slot->secondary != Half::kPending || slot->follow.unknown) {
     SkipFollow(slot);
-    EndCopy(slot, false);
+    EndCopy(slot, false, IsErrorReply(slot->primary_reply) ? slot->primary_reply : std::string());
   } else {
+    std::string().swap(slot->primary_reply);  // the value, once more
     const size_t bytes = slot->follow.bytes.size();
     copy_bytes_ = std::max({bytes, copy_bytes_ - copy_bytes_ / 8 + bytes / 8, size_t{1}});
     Charge(slot, bytes);
@@ -269,10 +274,10 @@ void Lane::CopyAnswered(Slot* slot) {
   PrimaryOver(slot);
 }
 
-void Lane::EndCopy(Slot* slot, bool copied) {
+void Lane::EndCopy(Slot* slot, bool copied, const std::string& refusal) {
   if (!slot->copy_done) return;
   --copies_in_flight_;
-  std::exchange(slot->copy_done, nullptr)(copied);
+  std::exchange(slot->copy_done, nullptr)(CopyResult{copied, refusal});
 }
 
 // The primary's connection is gone before it had answered this slot.

@@ -242,7 +242,7 @@ void Lane::SecondaryAnswered(Slot* slot) {
       ApplyExpiries(*slot);
       ReportCopy(*slot);
       if (!slot->diverged) dirty_->CopyDone(slot->copy_key, slot->order);
-      EndCopy(slot, !slot->diverged);
+      EndCopy(slot, !slot->diverged, slot->secondary_reply);
       break;
     }
     case Slot::Kind::kQuestion:

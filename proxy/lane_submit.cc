@@ -274,7 +274,11 @@ void Lane::BeginElsewhere(Elsewhere* transaction, std::function<void(bool)> star
 
 void Lane::CancelElsewhere(Elsewhere* transaction) {
   if (journal_ != nullptr) journal_->Erase(transaction->journalled);
-  gates_.Open(transaction->gate);
+  OpenGate(transaction->gate);
+}
+
+void Lane::OpenGate(KeyGates::Id gate) {
+  gates_.Open(gate);
   if (drained()) owner_->OnDrained();
 }
 
@@ -309,17 +313,22 @@ bool Lane::CanCopy() const {
          backlog_bytes_ < static_cast<size_t>(config_.limits.secondary_queue_bytes) / 2;
 }
 
-void Lane::SubmitCopy(const DirtySet::Key& key, std::function<void(bool)> done) {
+void Lane::SubmitCopy(const DirtySet::Key& key, std::function<void(const CopyResult&)> done, ValueType as) {
   CHECK(CanCopy());
   Slot* slot = NewSlot(Slot::Kind::kCopy, ReplyTo(), key.db, kAnyProtocol);
   slot->copy_key = key;
+  slot->copy_as = as;
   slot->copy_done = std::move(done);
   ++copies_in_flight_;
   Link& link = primary();
   link.Switch(slot->db, slot->protocol, slot->sent_us);
   scratch_.clear();
   AppendCommand(&scratch_, {"PTTL", key.name});
-  AppendCommand(&scratch_, {"DUMP", key.name});
+  if (as == ValueType::kNone) {
+    AppendCommand(&scratch_, {"DUMP", key.name});
+  } else {
+    AppendWholeRead(as, key.name, &scratch_);
+  }
   link.Write(scratch_);
   link.Owe(slot, Owed::What::kCompanion, slot->sent_us);
   link.Owe(slot, Owed::What::kMain, slot->sent_us);

@@ -83,6 +83,10 @@ absl::Status Proxy::Open() {
   repair_ = std::make_unique<Repair>(io_, &config_.repair, migration, &dirty_, lane_.get());
   sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(),
                                    [this](bool finished) { OnSweepEnded(finished); });
+  copier_ = std::make_unique<KeyCopier>(io_, &config_.limits, migration, &dirty_, &expiry_, lane_.get(),
+                                        [this] { OnGateOpened(); });
+  repair_->set_copier(copier_.get());
+  sweep_->set_copier(copier_.get());
   second_look_ =
       std::make_unique<SecondLook>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), repair_.get());
   flip_ = std::make_unique<FlipRunner>(io_, lane_.get(), &dirty_, keeper_.get(), repair_.get(),

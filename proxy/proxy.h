@@ -25,6 +25,7 @@
 #include "proxy/journal.h"
 #include "proxy/keeper.h"
 #include "proxy/key_check.h"
+#include "proxy/key_copier.h"
 #include "proxy/lane.h"
 #include "proxy/logins.h"
 #include "proxy/memory_account.h"
@@ -85,6 +86,7 @@ class Proxy : private Lane::Owner,
   const Migration& migration() const { return keeper_->migration(); }
   const Sweep& sweep() const { return *sweep_; }
   const Repair& repair() const { return *repair_; }
+  const KeyCopier& copier() const { return *copier_; }
   const SecondLook& second_look() const { return *second_look_; }
   const ScriptBook& scripts() const { return scripts_; }
   const Settle& settle() const { return *settle_; }
@@ -197,6 +199,7 @@ class Proxy : private Lane::Owner,
   Counters counters_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Lane> lane_;
+  std::unique_ptr<KeyCopier> copier_;
   std::unique_ptr<Repair> repair_;
   std::unique_ptr<Sweep> sweep_;
   std::unique_ptr<SecondLook> second_look_;

@@ -203,7 +203,10 @@ bool Proxy::MustWait(Client* client, const CommandRow* row, RequestView request)
   } else if (row != nullptr && !session.in_transaction()) {
     waits = waits || lane_->gates().Blocks(*row, request);
   }
-  if (waits) held_.push_back(client->id());
+  if (waits) {
+    held_.push_back(client->id());
+    copier_->GiveWay();
+  }
   return waits;
 }
 

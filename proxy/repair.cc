@@ -30,11 +30,16 @@ void Repair::Work() {
     }
     allowance_ = std::max(0.0, allowance_ - 1);
     ++in_flight_;
-    lane_->SubmitCopy(key, [this, key](bool copied) {
+    const auto done = [this, key](bool copied) {
       --in_flight_;
       ++(copied ? copied_ : failed_);
       if (!copied) dirty_->CopyFailed(key, io_->clock()->NowUs() / 1000);
-    });
+    };
+    if (copier_ != nullptr) {
+      copier_->Copy(key, done);
+    } else {
+      lane_->SubmitCopy(key, done);
+    }
   }
   if (dirty_->size() == 0 && in_flight_ == 0) {
     timer_->Stop();

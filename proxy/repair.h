@@ -7,6 +7,7 @@
 
 #include "conf/config.h"
 #include "proxy/io.h"
+#include "proxy/key_copier.h"
 #include "proxy/lane.h"
 #include "routing/dirty_set.h"
 #include "routing/migration.h"
@@ -20,6 +21,8 @@ class Repair {
 
   // Keys may have become dirty, or copying may have become possible. Cheap; call it whenever in doubt.
   void Wake();
+  // Who decides how a key is copied. Without one each goes whole, through the lane. Must outlive this object.
+  void set_copier(KeyCopier* copier) { copier_ = copier; }
   // While a flip drains, no rate holds repair back: clients wait.
   void set_urgent(bool urgent) { urgent_ = urgent; }
 
@@ -38,6 +41,7 @@ class Repair {
   const Migration* migration_;
   DirtySet* dirty_;
   Lane* lane_;
+  KeyCopier* copier_ = nullptr;
   std::unique_ptr<Timer> timer_;
   bool timer_on_ = false;
   bool urgent_ = false;

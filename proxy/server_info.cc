@@ -49,6 +49,7 @@ void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info) {
   const auto major_minor = ParseDouble(info->version.substr(0, info->version.find('.', info->version.find('.') + 1)));
   info->eager_consumers = info->product != "redis" || major_minor.value_or(0) >= 7.2;
   info->field_expiry = info->product == "redis" ? major_minor.value_or(0) >= 7.4 : major_minor.value_or(0) >= 9;
+  info->stream_counters = info->product != "dragonfly" && major_minor.value_or(0) >= 7;
   info->run_id = Field(text, "run_id");
   const int64_t uptime_s = ParseInt64(Field(text, "uptime_in_seconds")).value_or(0);
   info->started_ms = wall_ms - 1000 * std::clamp<int64_t>(uptime_s, 0, kMostSeconds);

@@ -16,8 +16,9 @@ struct ServerInfo {
   int databases = 16;
   bool resp3 = false;
   bool is_replica = false;
-  bool field_expiry = false;    // fields of a hash may expire (Redis since 7.4, Valkey since 9)
-  bool eager_consumers = true;  // a stream consumer is created even when there is nothing for it (Redis since 7.2)
+  bool field_expiry = false;     // fields of a hash may expire (Redis since 7.4, Valkey since 9)
+  bool eager_consumers = true;   // a stream consumer is created even when there is nothing for it (Redis since 7.2)
+  bool stream_counters = false;  // streams count entries added and deleted (Redis since 7.0, Valkey)
   std::string kill_refused;   // not empty: CLIENT KILL is denied, so what an old connection still carries may run late
   int64_t connection_id = 0;  // of the connection that asked; 0 when unknown
 };

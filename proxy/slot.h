@@ -17,6 +17,7 @@
 #include "routing/command_table.h"
 #include "routing/dirty_set.h"
 #include "routing/key_log.h"
+#include "routing/rebuild_commands.h"
 #include "routing/rewrite.h"
 #include "routing/script_book.h"
 #include "routing/session.h"
@@ -42,6 +43,14 @@ enum class Half : uint8_t {
 struct Answers {
   absl::Status status;
   std::vector<std::string> primary, secondary;
+};
+
+// How the copy of one key ended.
+struct CopyResult {
+  bool copied = false;
+  std::string_view
+      refusal;  // the error with which a store refused it, RESP; empty when none did. Valid during the call
+  operator bool() const { return copied; }
 };
 
 struct Slot {
@@ -93,7 +102,8 @@ struct Slot {
   BlockCopies copies;                        // of EXEC: what is copied after it
   ScriptPlan script;                         // of EVAL, EVALSHA, FCALL
   DirtySet::Key copy_key;
-  std::function<void(bool copied)> copy_done;
+  ValueType copy_as = ValueType::kNone;  // by which type's commands; kNone: DUMP and RESTORE
+  std::function<void(const CopyResult&)> copy_done;
   std::function<void(const Answers&)> question_done;
   Answers answers;
 };

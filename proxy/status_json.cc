@@ -182,6 +182,20 @@ Json RepairJson(const Proxy& proxy) {
           {"seconds_left", seconds_left}};
 }
 
+Json CopiesJson(const Proxy& proxy) {
+  const KeyCopier& copier = proxy.copier();
+  return {{"whole", copier.whole()},
+          {"by_type", copier.by_type()},
+          {"in_pieces", copier.in_pieces()},
+          {"in_pieces_now", copier.rebuild().running()},
+          {"pieces", copier.rebuild().pieces()},
+          {"pieces_bytes", copier.rebuild().bytes()},
+          {"waiting", copier.waiting()},
+          {"failed", copier.failed()},
+          {"last_failure", copier.last_failure()},
+          {"restore_refused", copier.restore_refused()}};
+}
+
 std::string Hex(uint64_t value) {
   return fmt::format("{:016x}", value);
 }
@@ -259,6 +273,7 @@ Json StatusJson(const Proxy& proxy) {
   json["dirty"] = DirtyJson(proxy);
   json["journal"] = JournalJson(proxy);
   json["repair"] = RepairJson(proxy);
+  json["copies"] = CopiesJson(proxy);
   json["writes"] = {{"total", counters.writes_total},
                     {"followed", counters.writes_followed},
                     {"diverged", counters.writes_diverged},

@@ -8,6 +8,7 @@
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/server_info.h"
+#include "routing/rebuild_commands.h"
 
 namespace crossfade {
 
@@ -127,6 +128,7 @@ void Sweep::OnScan(const Answers& answers) {
   scanned_ = cursor_ == "0";
   for (const Reply& key : reply.items[1].items) {
     std::string name(key.text);
+    if (IsTemporaryName(name)) continue;  // a value that is being put together, or what is left of one until it expires
     if (!secondary_side_ || !copied_.contains(HashOf(db_, name))) found_.push_back(std::move(name));
   }
   keys_total_ = std::max(keys_total_, keys_done_ + (secondary_side_ ? 0 : found_.size()));
@@ -138,14 +140,19 @@ uint64_t Sweep::HashOf(int db, const std::string& key) {
 
 void Sweep::Copy(const DirtySet::Key& key) {
   ++in_flight_;
-  lane_->SubmitCopy(key, [this, key, run = run_](bool copied) {
+  const auto done = [this, key, run = run_](bool copied) {
     if (!copied) dirty_->Mark(key.db, key.name, DirtyCause::kRefused, lane_->next_order());
     if (run != run_) return;
     --in_flight_;
     if (!copied) ++keys_failed_;
     ++(secondary_side_ ? keys_rechecked_ : keys_done_);
     if (!secondary_side_ && copied && copied_.size() < kMaxRemembered) copied_.insert(HashOf(key.db, key.name));
-  });
+  };
+  if (copier_ != nullptr) {
+    copier_->Copy(key, done);
+  } else {
+    lane_->SubmitCopy(key, done);
+  }
 }
 
 }  // namespace crossfade

@@ -17,6 +17,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "conf/config.h"
 #include "proxy/io.h"
+#include "proxy/key_copier.h"
 #include "proxy/lane.h"
 
 namespace crossfade {
@@ -28,6 +29,8 @@ class Sweep {
   // All must outlive this object. `done(true)` when a sweep has come to its end, `done(false)` when it was given up.
   Sweep(Io* io, const BackfillConfig* config, DirtySet* dirty, Lane* lane, std::function<void(bool finished)> done);
 
+  // Who decides how a key is copied. Without one each goes whole, through the lane. Must outlive this object.
+  void set_copier(KeyCopier* copier) { copier_ = copier; }
   // REQUIRES: !running().
   void Start(std::string why);
   // The keys copied so far stay copied.
@@ -63,6 +66,7 @@ class Sweep {
   const BackfillConfig* config_;
   DirtySet* dirty_;
   Lane* lane_;
+  KeyCopier* copier_ = nullptr;
   std::function<void(bool)> done_;
   std::unique_ptr<Timer> timer_;
 

@@ -57,6 +57,19 @@ int AppendCompanions(Companion companion, const CommandRow& row, RequestView req
   return 0;
 }
 
+CopyExpiry ExpiryOfCopy(std::string_view key, int64_t ttl_ms, const WriteTimes& times) {
+  // PTTL answers 0 in the last millisecond, but RESTORE takes 0 for "never". And servers take an expiry at the end of
+  // int64, past which the sum must not go.
+  const int64_t now = times.read_ms + times.secondary_offset_ms;
+  const int64_t left = std::clamp<int64_t>(
+      ttl_ms, 1, std::numeric_limits<int64_t>::max() - std::max(now, times.read_ms) - times.uncertainty_ms);
+  CopyExpiry expiry;
+  expiry.at_ms = now + left;
+  expiry.note.key = key;
+  expiry.note.window = {times.sent_ms + left - times.uncertainty_ms, times.read_ms + left + times.uncertainty_ms};
+  return expiry;
+}
+
 void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view dump, const WriteTimes& times,
                  Follow* follow) {
   const auto ttl = IntegerReply(pttl);
@@ -73,17 +86,13 @@ void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view d
   }
   const Reply payload = ParseReply(dump);
   expectation.kind = Expectation::Kind::kOk;
-  // PTTL answers 0 in the last millisecond, but RESTORE takes 0 for "never". And servers take an expiry at the end of
-  // int64, past which the sum must not go.
-  const int64_t now = times.read_ms + times.secondary_offset_ms;
-  const int64_t left = std::clamp<int64_t>(
-      *ttl, 1, std::numeric_limits<int64_t>::max() - std::max(now, times.read_ms) - times.uncertainty_ms);
-  const int64_t when = *ttl < 0 ? 0 : now + left;
-  AppendCommand(&follow->bytes, {"RESTORE", key, std::to_string(when), payload.text, "REPLACE", "ABSTTL"});
-  if (*ttl < 0) return;
-  ExpiryNote& note = follow->expiries.emplace_back();
-  note.key = key;
-  note.window = {times.sent_ms + left - times.uncertainty_ms, times.read_ms + left + times.uncertainty_ms};
+  if (*ttl < 0) {
+    AppendCommand(&follow->bytes, {"RESTORE", key, "0", payload.text, "REPLACE", "ABSTTL"});
+    return;
+  }
+  CopyExpiry expiry = ExpiryOfCopy(key, *ttl, times);
+  AppendCommand(&follow->bytes, {"RESTORE", key, std::to_string(expiry.at_ms), payload.text, "REPLACE", "ABSTTL"});
+  follow->expiries.push_back(std::move(expiry.note));
 }
 
 }  // namespace crossfade

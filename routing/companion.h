@@ -25,6 +25,14 @@ int AppendCompanions(Companion companion, const CommandRow& row, RequestView req
 // Keys that a copying command writes: for SORT and GEORADIUS those of its STORE, none without one.
 KeyIndices WrittenKeys(const CommandRow& row, RequestView request);
 
+// When a copied key expires, by the secondary's clock, and in which window of time the two sides may disagree about it.
+struct CopyExpiry {
+  int64_t at_ms = 0;
+  ExpiryNote note;
+};
+// REQUIRES: ttl_ms, the primary's reply to PTTL, isn't negative.
+CopyExpiry ExpiryOfCopy(std::string_view key, int64_t ttl_ms, const WriteTimes& times);
+
 // One key copied: RESTORE, or DEL when the primary has none. `pttl` and `dump` are the primary's replies to PTTL and
 // DUMP. Sets follow->unknown when they make no sense.
 void RewriteCopy(std::string_view key, std::string_view pttl, std::string_view dump, const WriteTimes& times,

@@ -45,6 +45,8 @@ const char* Name(DirtyCause cause) {
       return "settle_differed";
     case DirtyCause::kBreakerOpen:
       return "breaker_open";
+    case DirtyCause::kCopying:
+      return "copying";
   }
   return "";
 }

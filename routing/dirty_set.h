@@ -34,8 +34,9 @@ enum class DirtyCause : uint8_t {
   kDirtySource,     // written from a key that was dirty on the secondary
   kSettleDiffered,  // compared again once it was quiet, and different
   kBreakerOpen,     // written while the breaker kept everything from the secondary
+  kCopying,         // copied in pieces: until all of them are there, no read may go there
 };
-inline constexpr int kDirtyCauses = 13;
+inline constexpr int kDirtyCauses = 14;
 const char* Name(DirtyCause cause);
 
 class DirtySet {

@@ -62,6 +62,7 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.limits.expiring_keys, b.limits.expiring_keys);
   EXPECT_EQ(a.limits.settle_keys, b.limits.settle_keys);
   EXPECT_EQ(a.limits.settle_value_bytes, b.limits.settle_value_bytes);
+  EXPECT_EQ(a.limits.copy_whole_bytes, b.limits.copy_whole_bytes);
   EXPECT_EQ(a.limits.script_bytes, b.limits.script_bytes);
   EXPECT_EQ(a.limits.private_connections, b.limits.private_connections);
   EXPECT_EQ(a.limits.tracking_keys, b.limits.tracking_keys);
@@ -143,6 +144,7 @@ client_pipeline = 11
 expiring_keys = 12
 settle_keys = 23
 settle_value = "24KiB"
+copy_whole = "28KiB"
 scripts = 2500
 private_connections = 26
 tracking_keys = 27
@@ -183,7 +185,7 @@ TEST(ConfigLoader, ReadsEveryKey) {
   expected.repair = {false, 7};
   expected.breaker = {false, 28, 29'000, 30, 31, 32, 33};
   expected.backfill = {8};
-  expected.limits = {1'000'000'000, 9,    2 << 20, 10,   2048, 11,       12, 23, 24 << 10, 2500, 26, 27, 13,
+  expected.limits = {1'000'000'000, 9,    2 << 20, 10,   2048, 11,       12, 23, 24 << 10, 28 << 10, 2500, 26, 27, 13,
                      3000,          3001, 3002,    3003, 28,   17 << 20, 29};
   expected.timeouts = {14, 15'000, 16, 17 * 60'000, 2 * 3'600'000, 18};
   expected.mismatches.keep_values = true;

@@ -84,6 +84,22 @@ TEST_F(SweepTest, CopiesWhatThePrimaryHasAndThenWhatOnlyTheSecondaryHas) {
   EXPECT_STREQ(sweep_->StateWord(), "done");
 }
 
+// What is being put together, or was left behind, is nobody's data.
+TEST_F(SweepTest, PassesOverTemporaryNames) {
+  Start(1);
+  old_store().Sent();
+  old_store().Reply(Page("0", {"__crossfade:copy:0123456789abcdef", "a"}));
+  w.Advance(4);
+  EXPECT_THAT(old_store().Sent(), ElementsAre("PTTL a", "DUMP a"));
+  CopyOne("a");
+  w.Advance(4);
+  new_store().Sent();
+  new_store().Reply(Page("0", {"__crossfade:copy:0123456789abcdef", "a"}));
+  w.Advance(4);
+  EXPECT_THAT(old_store().Sent(), IsEmpty());
+  EXPECT_EQ(ended_, true);
+}
+
 TEST_F(SweepTest, I1AWriteOvertakesNoCopyAndNoCopyAWrite) {
   Start(1);
   old_store().Reply(Page("0", {"k"}));

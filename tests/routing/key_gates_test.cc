@@ -62,6 +62,25 @@ TEST(KeyGates, EachOpensItsOwn) {
   EXPECT_FALSE(gates.Blocks("a"));
 }
 
+// A value that is copied in pieces.
+TEST(KeyGates, ForWritesLetsReadsPass) {
+  KeyGates gates;
+  const KeyGates::Id copy = gates.CloseForWrites("a");
+  EXPECT_TRUE(Blocks(gates, "SET a v"));
+  EXPECT_TRUE(Blocks(gates, "RENAME b a"));
+  EXPECT_FALSE(Blocks(gates, "GET a"));
+  EXPECT_FALSE(Blocks(gates, "SET b v"));
+  EXPECT_TRUE(Blocks(gates, "FLUSHALL"));
+  EXPECT_FALSE(Blocks(gates, "SCRIPT FLUSH"));
+  EXPECT_TRUE(gates.Blocks("a"));  // nobody else copies or compares it
+  const KeyGates::Id transaction = gates.Close({"a"}, false);
+  EXPECT_TRUE(Blocks(gates, "GET a"));
+  EXPECT_TRUE(Blocks(gates, "SCRIPT FLUSH"));
+  gates.Open(transaction);
+  gates.Open(copy);
+  EXPECT_FALSE(Blocks(gates, "SET a v"));
+}
+
 TEST(KeyGates, AnEmptyTransactionBlocksNoKey) {
   KeyGates gates;
   gates.Close({}, false);

@@ -49,8 +49,7 @@ void TroubleOfSecondary(const Proxy& proxy, Json* list) {
   if (!breaker.closed()) {
     list->push_back(
         fmt::format("the secondary ({}) is left alone by the breaker ({}): {}. Nothing is sent to it, written keys "
-                    "become dirty, and "
-                    "are copied once it is well",
+                    "become dirty, and are copied once it is well",
                     name, Breaker::Name(breaker.state()), breaker.reason()));
   } else if (breaker.reads_open()) {
     list->push_back(
@@ -109,6 +108,12 @@ Json Attention(const Proxy& proxy) {
     list.push_back(fmt::format("{} times a client was refused a connection of its own (limits.private_connections)",
                                proxy.private_pool().refused()));
   }
+  for (const KeyLog* log : {&proxy.journal().in_flight(), &proxy.journal().dirty()}) {
+    if (log->unlogged() == 0 || log->trouble().empty()) continue;
+    list.push_back(fmt::format("the state directory has no room for the keys of {} writes ({}): if the proxy is killed "
+                               "now, everything is dirty at the next start. Make room on its disk",
+                               log->unlogged(), log->trouble()));
+  }
   if (proxy.dirty().everything())
     list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
   if (proxy.lane().shedding())
@@ -153,6 +158,19 @@ Json DirtyJson(const Proxy& proxy) {
           {"copies_refused", proxy.lane().copies_refused()}};
 }
 
+// How far the copying of dirty keys has come. At best as fast as it may: copies that are refused are tried again later.
+Json RepairJson(const Proxy& proxy) {
+  const RepairConfig& config = proxy.config().repair;
+  const double seconds_left = static_cast<double>(proxy.dirty().size()) / static_cast<double>(config.keys_per_second);
+  return {{"enabled", config.enabled},
+          {"keys_per_second", config.keys_per_second},
+          {"copied", proxy.repair().copied()},
+          {"failed", proxy.repair().failed()},
+          {"in_flight", proxy.repair().in_flight()},
+          {"pausing", proxy.dirty().pausing()},
+          {"seconds_left", seconds_left}};
+}
+
 std::string Hex(uint64_t value) {
   return fmt::format("{:016x}", value);
 }
@@ -190,6 +208,16 @@ Json BackfillJson(const Proxy& proxy) {
 
 namespace {
 
+Json JournalJson(const Proxy& proxy) {
+  const KeyLog& in_flight = proxy.journal().in_flight();
+  const KeyLog& dirty = proxy.journal().dirty();
+  return {{"in_flight_bytes", in_flight.live_bytes()},
+          {"dirty_bytes", dirty.live_bytes()},
+          {"file_bytes", in_flight.size_bytes() + dirty.size_bytes()},
+          {"limit_bytes", proxy.config().limits.journal_bytes},
+          {"unlogged", in_flight.unlogged() + dirty.unlogged()}};
+}
+
 Json SettleJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
   return {{"waiting", proxy.settle().waiting()},  {"limit", proxy.config().limits.settle_keys},
@@ -214,6 +242,8 @@ Json StatusJson(const Proxy& proxy) {
                  {"limit_bytes", proxy.config().limits.secondary_queue_bytes},
                  {"overflows", counters.queue_overflows}};
   json["dirty"] = DirtyJson(proxy);
+  json["journal"] = JournalJson(proxy);
+  json["repair"] = RepairJson(proxy);
   json["writes"] = {{"total", counters.writes_total},
                     {"followed", counters.writes_followed},
                     {"diverged", counters.writes_diverged},

@@ -55,6 +55,7 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.backfill.keys_per_second, b.backfill.keys_per_second);
   EXPECT_EQ(a.limits.secondary_queue_bytes, b.limits.secondary_queue_bytes);
   EXPECT_EQ(a.limits.dirty_keys, b.limits.dirty_keys);
+  EXPECT_EQ(a.limits.journal_bytes, b.limits.journal_bytes);
   EXPECT_EQ(a.limits.clients, b.limits.clients);
   EXPECT_EQ(a.limits.client_output_bytes, b.limits.client_output_bytes);
   EXPECT_EQ(a.limits.client_pipeline, b.limits.client_pipeline);
@@ -128,6 +129,7 @@ keys_per_second = 8
 [limits]
 secondary_queue = "1GB"
 dirty_keys = 9
+journal = "2MiB"
 clients = 10
 client_output = 2048
 client_pipeline = 11
@@ -167,7 +169,7 @@ TEST(ConfigLoader, ReadsEveryKey) {
   expected.repair = {false, 7};
   expected.breaker = {false, 28, 29'000, 30, 31, 32, 33};
   expected.backfill = {8};
-  expected.limits = {1'000'000'000, 9, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 27, 13};
+  expected.limits = {1'000'000'000, 9, 2 << 20, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 27, 13};
   expected.timeouts = {14, 15'000, 16, 17 * 60'000, 2 * 3'600'000, 18};
   expected.mismatches.keep_values = true;
   expected.admin = {{"0.0.0.0", 7001}, "/etc/token"};

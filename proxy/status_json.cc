@@ -50,8 +50,7 @@ void TroubleOfSecondary(const Proxy& proxy, Json* list) {
   if (!breaker.closed()) {
     list->push_back(
         fmt::format("the secondary ({}) is left alone by the breaker ({}): {}. Nothing is sent to it, written keys "
-                    "become dirty, and "
-                    "are copied once it is well",
+                    "become dirty, and are copied once it is well",
                     name, Breaker::Name(breaker.state()), breaker.reason()));
   } else if (breaker.reads_open()) {
     list->push_back(

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "protocol/fault.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -39,7 +40,7 @@ absl::Status Keeper::Load() {
   spdlog::info("event=state_loaded directory={} primary={} epoch={} synced={} clean={}", file_->directory(),
                SideName(migration_.primary()), migration_.epoch, Name(migration_.synced), state.clean);
   const bool relied_upon = migration_.synced == Synced::kYes || migration_.cold || !migration_.keep_secondary.empty();
-  if (!state.clean && relied_upon) {
+  if (!state.clean && relied_upon && !FAULT(kForgetOnRestart)) {
     // What was in flight when the last run ended is unknown, and so are the keys that were dirty then.
     dirty_->MarkEverything(0);
     Unsync(migration_.keep_secondary.empty()

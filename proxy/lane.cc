@@ -5,6 +5,7 @@
 
 #include "fmt/format.h"
 #include "protocol/check.h"
+#include "protocol/fault.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 
@@ -141,6 +142,7 @@ void Lane::MarkKeys(const Slot& slot, const CommandRow& row, RequestView request
 
 void Lane::MarkDirty(const Slot& slot, DirtyCause cause) {
   if (migration_->routing.secondary == SecondaryMode::kOff) return;  // nothing is claimed: not synced
+  if (FAULT(kForgetOnOverflow) && cause == DirtyCause::kQueueFull) return;
   ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
     if (row.route != Route::kWrite) return;
     MarkKeys(slot, row, request, keys, db, cause);

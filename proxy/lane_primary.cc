@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "protocol/reply.h"
+#include "protocol/fault.h"
 #include "protocol/resp_writer.h"
 #include "proxy/lane.h"
 
@@ -56,6 +57,7 @@ void Lane::PrimaryAnswered(Slot* slot) {
       break;
   }
   if (std::exchange(slot->unfollowed, false)) --unfollowed_;
+  if (FAULT(kFollowBeforeReply) && !slot->follow.empty()) return PrimaryOver(slot);  // it has been sent
   if (IsErrorReply(slot->primary_reply)) {
     WriteRefused(slot);
   } else {

@@ -3,6 +3,7 @@
 
 #include "fmt/format.h"
 #include "protocol/check.h"
+#include "protocol/fault.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/lane.h"
@@ -63,6 +64,12 @@ bool Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int
   slot->no_follow = plan.act == Plan::Act::kBoth;
   SendToPrimary(slot);
   ReserveFollow(slot);
+  if (FAULT(kFollowBeforeReply) && slot->secondary == Half::kPending && slot->kind == Slot::Kind::kWrite) {
+    slot->follow.bytes = slot->request.view().bytes();
+    slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
+    slot->secondary = Half::kReady;
+    Pump();
+  }
   return false;
 }
 

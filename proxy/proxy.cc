@@ -1,6 +1,5 @@
 #include "proxy/proxy.h"
 
-#include <random>
 #include <utility>
 
 #include "fmt/format.h"
@@ -39,7 +38,7 @@ Proxy::Proxy(Io* io, const Config& config)
       splitter_(config.rules),
       dirty_(static_cast<size_t>(config.limits.dirty_keys)),
       expiry_(static_cast<size_t>(config.limits.expiring_keys)),
-      dice_(std::random_device()() | 1) {}
+      dice_(io->Seed() | 1) {}
 
 Proxy::~Proxy() = default;
 

@@ -11,6 +11,8 @@
 
 namespace crossfade::sim {
 
+inline constexpr int64_t kSecond = 1'000'000;  // in microseconds
+
 class Loop {
  public:
   int64_t now_us() const { return now_us_; }

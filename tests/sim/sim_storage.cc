@@ -62,6 +62,8 @@ class SimStorage::Held : public Storage::Lock {
   SimStorage* const storage_;
 };
 
+SimStorage::SimStorage(uint64_t seed) : chance_(seed, 99) {}
+
 SimStorage::~SimStorage() = default;
 
 absl::StatusOr<std::unique_ptr<Storage::Lock>> SimStorage::Hold(const std::string&) {

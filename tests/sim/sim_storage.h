@@ -15,7 +15,7 @@ namespace crossfade::sim {
 
 class SimStorage : public Storage {
  public:
-  explicit SimStorage(uint64_t seed) : chance_(seed, 99) {}
+  explicit SimStorage(uint64_t seed);
   ~SimStorage() override;
 
   absl::StatusOr<std::unique_ptr<Lock>> Hold(const std::string& directory) override;

@@ -256,6 +256,10 @@ void ToyStore::Accept(std::unique_ptr<Stream> stream) {
   sessions_[id] = std::make_unique<ToySession>(this, id, std::move(stream));
 }
 
+void ToyStore::DropSession(uint64_t id) {
+  sessions_.erase(id);
+}
+
 // Not inside its own callback.
 void ToyStore::Bury(uint64_t session) {
   loop_->After(0, [this, session, run = run_] {

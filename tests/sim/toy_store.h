@@ -55,7 +55,7 @@ class ToyStore {
   friend class ToySession;
   void Accept(std::unique_ptr<Stream> stream);
   void Bury(uint64_t session);
-  void DropSession(uint64_t id) { sessions_.erase(id); }
+  void DropSession(uint64_t id);
   std::string Refusal(const ToyData::Command& command, std::string_view name) const;
   void Execute(const ToyData::Command& command, const ToyData::Call& call);
   std::string InfoText() const;

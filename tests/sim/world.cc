@@ -11,7 +11,6 @@
 namespace crossfade::sim {
 
 namespace {
-constexpr int64_t kSecond = 1'000'000;
 constexpr int64_t kHealUs = 90 * kSecond;  // a copy that failed is tried again after at most 30 s
 constexpr size_t kTraceLines = 4000;
 }  // namespace
@@ -171,7 +170,11 @@ void World::Heal() {
 void World::Operate() {
   if (proxy_ == nullptr || stopping_) return;
   const Migration& migration = proxy_->migration();
-  if (!migration.following()) Change({.secondary = SecondaryMode::kFollow});
+  if (!migration.following()) {
+    RoutingChange follow;
+    follow.secondary = SecondaryMode::kFollow;
+    Change(follow);
+  }
   if (!migration.distrust.empty() || !migration.keep_secondary.empty()) {
     Note("operator: resync");
     if (!proxy_->Resync().ok()) return;

@@ -137,18 +137,22 @@ void World::StopProxy(int64_t down_ms) {
 
 void World::ActAsOperator(const Action& action) {
   if (proxy_ == nullptr || stopping_) return;
-  const double percent = static_cast<double>(action.a);
+  RoutingChange change;
   switch (action.kind) {
     case Kind::kFlip:
       return Flip(action.a == 1);
     case Kind::kReadsNew:
-      return Change({.reads_new = percent});
+      change.reads_new = static_cast<double>(action.a);
+      return Change(change);
     case Kind::kCompare:
-      return Change({.compare = percent});
+      change.compare = static_cast<double>(action.a);
+      return Change(change);
     case Kind::kAck:
-      return Change({.ack = action.a == 1 ? AckMode::kBoth : AckMode::kPrimary});
+      change.ack = action.a == 1 ? AckMode::kBoth : AckMode::kPrimary;
+      return Change(change);
     case Kind::kSecondary:
-      return Change({.secondary = static_cast<SecondaryMode>(action.a)});
+      change.secondary = static_cast<SecondaryMode>(action.a);
+      return Change(change);
     case Kind::kBackfill:
       if (proxy_->StartBackfill().ok()) ++figures_.sweeps;
       return;

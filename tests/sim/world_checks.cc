@@ -27,7 +27,6 @@ namespace crossfade::sim {
 
 namespace {
 
-constexpr int64_t kSecond = 1'000'000;
 // The longest that a reply may take while the primary is well: a pipeline of reads, each asked of the secondary in vain.
 constexpr int64_t kLatencyUs = 3 * kSecond;
 constexpr int64_t kTtlToleranceMs = 5000;  // an expiry is relative to a moment within the request's own time

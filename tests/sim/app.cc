@@ -83,6 +83,7 @@ void App::Work() {
   }
   if (verifying_ && !verified_ && pending_.empty()) {
     std::string bytes;
+    Greet(&bytes);
     if (doubtful_) {
       SendClear(&bytes);
     } else {
@@ -106,10 +107,7 @@ void App::Verify() {
 
 void App::SendBatch() {
   std::string bytes;
-  if (!std::exchange(greeted_, true)) {
-    if (protocol_ == 3) Send({"HELLO", "3"}, false, &bytes);
-    if (db_ != 0) Send({"SELECT", std::to_string(db_)}, false, &bytes);
-  }
+  Greet(&bytes);
   if (doubtful_ && pending_.empty()) SendClear(&bytes);
   const int64_t count = chance_.Percent(50) ? 1 : chance_.Range(2, 8);
   for (int64_t i = 0; i < count && left_ > 0; ++i, --left_) {
@@ -136,6 +134,12 @@ void App::Send(Command args, bool own, std::string* bytes) {
   pending.args = std::move(args);
   pending.own = own;
   pending.sent_us = loop_->now_us();
+}
+
+void App::Greet(std::string* bytes) {
+  if (std::exchange(greeted_, true)) return;
+  if (protocol_ == 3) Send({"HELLO", "3"}, false, bytes);
+  if (db_ != 0) Send({"SELECT", std::to_string(db_)}, false, bytes);
 }
 
 void App::SendClear(std::string* bytes) {

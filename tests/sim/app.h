@@ -86,6 +86,7 @@ class App : public Stream::Listener {
   void Work();
   void SendBatch();
   void Send(Command args, bool own, std::string* bytes);
+  void Greet(std::string* bytes);
   void SendClear(std::string* bytes);
   void SendTransaction(std::string* bytes);
   void SendWatched(std::string* bytes);

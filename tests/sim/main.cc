@@ -37,6 +37,7 @@ struct Options {
   bool trace = false;
   bool twice = false;  // each seed is run again: both must be the same run
   bool logs = false;
+  bool survey = false;  // goes on after a violation, and shrinks none
   Cuts cuts;
 };
 
@@ -71,6 +72,8 @@ Options ParseOptions(int argc, char** argv) {
       options.trace = true;
     } else if (name == "--twice") {
       options.twice = true;
+    } else if (name == "--survey") {
+      options.survey = true;
     } else if (name == "--log") {
       options.logs = true;
     } else if (name == "--apps") {
@@ -112,6 +115,7 @@ void Report(uint64_t seed, const Violation& violation, const Options& options) {
 int Work(const Options& options, int worker, Figures* figures) {
   const auto began = std::chrono::steady_clock::now();
   auto said = began;
+  int failed = 0;
   for (uint64_t i = static_cast<uint64_t>(worker); i < options.seeds; i += static_cast<uint64_t>(options.jobs)) {
     const uint64_t seed = options.seed + i;
     const Scenario scenario = options.cuts.Apply(MakeScenario(seed));
@@ -120,6 +124,11 @@ int Work(const Options& options, int worker, Figures* figures) {
     figures->Add(world.figures());
     if (options.trace) {
       for (const std::string& line : world.trace()) Say(line);
+    }
+    if (violation && options.survey) {
+      Say(fmt::format("seed {} violates {}: {}", seed, violation->invariant, violation->text));
+      failed = 1;
+      continue;
     }
     if (violation) {
       Report(seed, *violation, options);
@@ -140,7 +149,7 @@ int Work(const Options& options, int worker, Figures* figures) {
       Say(fmt::format("{} of {} seeds in {:.0f} s", i + 1, options.seeds, seconds));
     }
   }
-  return 0;
+  return failed;
 }
 
 void Summarise(const Figures& f, double seconds) {

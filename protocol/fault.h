@@ -16,7 +16,8 @@ enum class Fault {
   kForgetOnOverflow,     // keys dropped from a full queue are not made dirty
   kFlipWithoutDraining,  // the roles swap while commands are in flight
   kCopyIgnoresOrder,     // a copy makes a key clean that was written after it
-  kForgetOnRestart,      // after a crash the stores are believed to agree
+  kAckBeforeJournal,     // a write's keys are journalled only once the primary has answered
+  kForgetOnRestart,      // after a crash what was in flight is not made dirty
   kKeepStaleConnection,  // a connection that broke is not closed on the server: what lies unread in it still runs
 };
 
@@ -26,6 +27,7 @@ inline constexpr std::string_view kFaultNames[] = {
     "forget-on-overflow",
     "flip-without-draining",
     "copy-ignores-order",
+    "ack-before-journal",
     "forget-on-restart",
     "keep-stale-connection",
 };

@@ -55,7 +55,12 @@ class App : public Stream::Listener {
   // Reads all of its own keys; `verified` says that all of them were read without doubt.
   void Verify();
   bool verified() const { return verified_ && pending_.empty(); }
-  void Hang() { stream_.reset(); connecting_.reset(); timer_->Stop(); }
+  void Hang() {
+    timer_->Stop();
+    connecting_.reset();
+    stream_.reset();
+    dead_.reset();
+  }
   bool waiting() const { return !pending_.empty(); }
   int64_t oldest_us() const { return pending_.empty() ? INT64_MAX : pending_.front().sent_us; }
   bool blocked() const { return !pending_.empty() && pending_.front().args[0] == "BLPOP"; }

@@ -176,6 +176,7 @@ void Net::Gone(Wire* wire, int end) {
   }
   wire->ends[1 - end].lost = true;
   wire->ends[1 - end].flying.clear();
+  wire->ends[1 - end].flying_bytes = 0;
   loop_->After(0, [this, id = wire->id] { ForgetIfOver(id); });
 }
 

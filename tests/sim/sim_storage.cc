@@ -87,12 +87,6 @@ absl::Status SimStorage::Replace(const std::string& path, std::string_view bytes
   return absl::OkStatus();
 }
 
-absl::Status SimStorage::Remove(const std::string& path) {
-  files_.erase(path);
-  regions_.erase(path);
-  return absl::OkStatus();
-}
-
 SimStorage::Region* SimStorage::FindRegion(const std::string& path) {
   const auto found = regions_.find(path);
   return found == regions_.end() ? nullptr : found->second.get();

@@ -1,10 +1,7 @@
 #include "tests/sim/world.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
-
-#include <unistd.h>
 
 #include "fmt/format.h"
 
@@ -27,9 +24,7 @@ World::World(const Scenario& scenario, bool tracing)
       net_(&loop_, scenario.seed),
       io_(&loop_, &net_, scenario.seed),
       storage_(scenario.seed),
-      primary_(scenario.config.routing.primary),
-      directory_(fmt::format("/dev/shm/crossfade-sim-{}-{}", getpid(), scenario.seed)) {
-  std::filesystem::remove_all(directory_);
+      primary_(scenario.config.routing.primary) {
   for (int i : {0, 1}) {
     const uint16_t port = scenario_.config.backends[i].address.port;
     Net::Manners& manners = net_.manners(port);
@@ -60,7 +55,6 @@ World::World(const Scenario& scenario, bool tracing)
 World::~World() {
   proxy_.reset();
   apps_.clear();
-  std::filesystem::remove_all(directory_);
 }
 
 void World::Note(std::string text) {
@@ -78,9 +72,7 @@ void World::Fail(std::string invariant, std::string text) {
 void World::StartProxy() {
   if (proxy_ != nullptr || !proxy_wanted_) return;
   ++proxy_number_;
-  Config config = scenario_.config;
-  config.state_dir = directory_;
-  auto started = Proxy::Start(&io_, config);
+  auto started = Proxy::Start(&io_, &storage_, scenario_.config);
   if (!started.ok()) {
     Note("the proxy does not start: " + std::string(started.status().message()));
     Later(150, [this] { StartProxy(); });

@@ -132,7 +132,6 @@ class World : private App::Owner {
   std::map<std::string, uint64_t> last_of_key_[2];
   uint64_t applied_ = 0;
   uint64_t proxy_number_ = 0;
-  const std::string directory_;
 };
 
 }  // namespace crossfade::sim

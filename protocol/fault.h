@@ -1,6 +1,7 @@
-// Deliberate faults, to show that the simulator finds such things: mistakes that somebody could make here, each one line
-// in the product. FAULT(kName) is the constant false, and leaves no trace in the binary, unless the file is compiled with
-// CROSSFADE_FAULTS, as only the simulator does (tests/CMakeLists.txt); there one of them at a time can be switched on.
+// Deliberate faults, to show that the simulator finds such things: mistakes that somebody could make here, each one
+// line in the product. FAULT(kName) is the constant false, and leaves no trace in the binary, unless the file is
+// compiled with CROSSFADE_FAULTS, as only the simulator does (tests/CMakeLists.txt); there one of them at a time can be
+// switched on.
 #pragma once
 
 #ifdef CROSSFADE_FAULTS

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 
@@ -86,9 +85,6 @@ class Io {
 
   using AcceptCallback = std::function<void(std::unique_ptr<Stream>)>;
   virtual absl::StatusOr<std::unique_ptr<Listening>> Listen(const Address& address, AcceptCallback accept) = 0;
-
-  // Where chance begins: another number at each call, but in the simulator, whose runs can be repeated.
-  virtual uint64_t Seed() { return std::random_device()(); }
 };
 
 }  // namespace crossfade

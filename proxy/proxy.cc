@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "protocol/chance.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/admin_api.h"
@@ -39,7 +40,7 @@ Proxy::Proxy(Io* io, Storage* storage, const Config& config)
       splitter_(config.rules),
       dirty_(static_cast<size_t>(config.limits.dirty_keys)),
       expiry_(static_cast<size_t>(config.limits.expiring_keys)),
-      dice_(io->Seed() | 1) {}
+      dice_(RandomBits() | 1) {}
 
 Proxy::~Proxy() = default;
 

@@ -94,7 +94,8 @@ void App::Work() {
   } else if (!stopped_ && left_ > 0 && pending_.size() < kMaxPending && !blocked()) {
     SendBatch();
   }
-  if (left_ > 0 && !stopped_) timer_->Start(scenario_->think_us == 0 ? 1 : 1 + chance_.Range(0, 2 * scenario_->think_us) / 1000, 0);
+  if (left_ > 0 && !stopped_)
+    timer_->Start(scenario_->think_us == 0 ? 1 : 1 + chance_.Range(0, 2 * scenario_->think_us) / 1000, 0);
 }
 
 void App::Verify() {
@@ -183,7 +184,8 @@ void App::OnRead(std::string_view bytes) {
   while (!unread.empty()) {
     const ParseResult result = parser_.Parse(unread, &size);
     if (result == ParseResult::kNeedMore) break;
-    if (result == ParseResult::kError) return owner_->OnWrong(*this, "the proxy's reply is no RESP: " + parser_.error());
+    if (result == ParseResult::kError)
+      return owner_->OnWrong(*this, "the proxy's reply is no RESP: " + parser_.error());
     const std::string_view reply = unread.substr(0, size);
     unread.remove_prefix(size);
     OnOneReply(reply);
@@ -211,13 +213,13 @@ std::string App::Model(ToyData* state, const Command& args, std::string_view rep
   std::string out;
   // Which one is popped is the server's choice: the model takes the same.
   if (args[0] == "SPOP") {
-    const Reply popped = ParseReply(reply);
     auto& keys = state->mutable_keys(db_);
     const auto found = keys.find(args[1]);
     if (found == keys.end()) {
       AppendNull(&out, protocol_);
       return out;
     }
+    const Reply popped = ParseReply(reply);
     if (!popped.is_text() || found->second.members.erase(std::string(popped.text)) == 0) return {};
     if (found->second.empty()) keys.erase(found);
     return std::string(reply);
@@ -250,12 +252,14 @@ bool App::Explains(ToyData* state, const Pending& pending, std::string_view repl
 
 void App::Learn(const Pending& pending, std::string_view reply) {
   if (NotRun(reply)) return;
+  if (RunButNotSaid(reply)) {
+    states_ = AfterUnsaid(std::move(states_), pending);
+    return Deduplicate(&states_);
+  }
   std::vector<ToyData> left;
-  std::string expected;
   for (const ToyData& state : states_) {
     ToyData next = state;
-    const bool agrees = Explains(&next, pending, reply);
-    if (agrees || RunButNotSaid(reply)) left.push_back(std::move(next));
+    if (Explains(&next, pending, reply)) left.push_back(std::move(next));
   }
   if (left.empty()) {
     std::string text = fmt::format("app {}", number_);
@@ -274,6 +278,30 @@ void App::Learn(const Pending& pending, std::string_view reply) {
   states_ = std::move(left);
 }
 
+// It was carried out, and what it answered is not known: every member may have been popped.
+std::vector<ToyData> App::AfterUnsaid(std::vector<ToyData> states, const Pending& pending) {
+  for (const Command& command : pending.block.empty() ? std::vector<Command>{pending.args} : pending.block) {
+    std::vector<ToyData> next;
+    for (ToyData& state : states) {
+      const auto found = state.keys(db_).find(command[1]);
+      if (command[0] != "SPOP" || found == state.keys(db_).end()) {
+        Model(&state, command, "");
+        next.push_back(std::move(state));
+        continue;
+      }
+      for (const std::string& member : found->second.members) {
+        std::string reply;
+        AppendBulk(&reply, member);
+        next.push_back(state);
+        Model(&next.back(), command, reply);
+      }
+    }
+    Deduplicate(&next);
+    states = std::move(next);
+  }
+  return states;
+}
+
 // The connection broke: of what was asked, the first so many were carried out.
 void App::LearnUnanswered() {
   std::vector<ToyData> all = states_;
@@ -281,30 +309,7 @@ void App::LearnUnanswered() {
   for (const Pending& pending : pending_) {
     if (pending.clears) doubtful_ = true;
     if (!pending.own || doubtful_) continue;
-    const std::vector<Command> commands = pending.block.empty() ? std::vector<Command>{pending.args} : pending.block;
-    for (const Command& command : commands) {
-      std::vector<ToyData> next;
-      for (ToyData& state : current) {
-        if (command[0] != "SPOP") {
-          Model(&state, command, "");
-          next.push_back(std::move(state));
-          continue;
-        }
-        const auto found = state.keys(db_).find(command[1]);
-        if (found == state.keys(db_).end()) {
-          next.push_back(state);
-          continue;
-        }
-        for (const std::string& member : found->second.members) {
-          std::string reply;
-          AppendBulk(&reply, member);
-          next.push_back(state);
-          Model(&next.back(), command, reply);
-        }
-      }
-      Deduplicate(&next);
-      current = std::move(next);
-    }
+    current = AfterUnsaid(std::move(current), pending);
     all.insert(all.end(), current.begin(), current.end());
   }
   Deduplicate(&all);
@@ -314,7 +319,8 @@ void App::LearnUnanswered() {
 void App::Deduplicate(std::vector<ToyData>* states) {
   std::vector<ToyData> unique;
   for (ToyData& state : *states) {
-    const bool known = std::any_of(unique.begin(), unique.end(), [&](const ToyData& other) { return other.SameContent(state); });
+    const bool known =
+        std::any_of(unique.begin(), unique.end(), [&](const ToyData& other) { return other.SameContent(state); });
     if (!known) unique.push_back(std::move(state));
   }
   *states = std::move(unique);

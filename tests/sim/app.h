@@ -76,8 +76,8 @@ class App : public Stream::Listener {
   struct Pending {
     std::vector<std::string> args;
     bool own = false;
-    bool clears = false;   // after its acknowledgement the own keys are empty
-    bool queued = false;   // its effect comes with EXEC
+    bool clears = false;                          // after its acknowledgement the own keys are empty
+    bool queued = false;                          // its effect comes with EXEC
     std::vector<std::vector<std::string>> block;  // of EXEC
     int64_t sent_us = 0;
   };
@@ -97,6 +97,7 @@ class App : public Stream::Listener {
   void SendWatched(std::string* bytes);
   void OnOneReply(std::string_view reply);
   void Learn(const Pending& pending, std::string_view reply);
+  std::vector<ToyData> AfterUnsaid(std::vector<ToyData> states, const Pending& pending);
   void LearnUnanswered();
   bool Explains(ToyData* state, const Pending& pending, std::string_view reply);
   std::string Model(ToyData* state, const Command& args, std::string_view reply);

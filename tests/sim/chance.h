@@ -8,7 +8,8 @@ namespace crossfade::sim {
 
 class Chance {
  public:
-  explicit Chance(uint64_t seed, uint64_t stream = 0) : state_(seed * 0x9e3779b97f4a7c15ULL + stream * 0xd1342543de82ef95ULL) {
+  explicit Chance(uint64_t seed, uint64_t stream = 0)
+      : state_(seed * 0x9e3779b97f4a7c15ULL + stream * 0xd1342543de82ef95ULL) {
     Next();
   }
 
@@ -22,7 +23,9 @@ class Chance {
   // 0 … n-1. REQUIRES: n > 0.
   uint64_t Below(uint64_t n) { return Next() % n; }
   // from … to, both included.
-  int64_t Range(int64_t from, int64_t to) { return from + static_cast<int64_t>(Below(static_cast<uint64_t>(to - from) + 1)); }
+  int64_t Range(int64_t from, int64_t to) {
+    return from + static_cast<int64_t>(Below(static_cast<uint64_t>(to - from) + 1));
+  }
   bool Percent(int percent) { return static_cast<int>(Below(100)) < percent; }
 
  private:

@@ -7,7 +7,8 @@ namespace crossfade::sim {
 
 class Loop::SimTimer : public Timer {
  public:
-  SimTimer(Loop* loop, std::function<void()> callback) : loop_(loop), task_(loop->NewTask(std::move(callback), false)) {}
+  SimTimer(Loop* loop, std::function<void()> callback)
+      : loop_(loop), task_(loop->NewTask(std::move(callback), false)) {}
   ~SimTimer() override { loop_->FreeTask(task_); }
 
   void Start(int64_t delay_ms, int64_t repeat_ms) override {

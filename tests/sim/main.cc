@@ -1,9 +1,12 @@
 // crossfade_sim: runs seeds, says what came of them, and shrinks what fails.
 //
 //   crossfade_sim --seeds N [--seed FIRST] [--jobs J] [--fault NAME]
-//   crossfade_sim --seed S --trace [--without 1,4] [--apps N] [--commands N]
+//   crossfade_sim --seeds N --survey      goes on after a violation, a line for each
+//   crossfade_sim --seeds N --twice       each seed is run twice, and must be the same run
+//   crossfade_sim --seeds N --faults      each deliberate fault (protocol/fault.h) must be found within N seeds
+//   crossfade_sim --seed S --trace [--without 1,4] [--apps N] [--commands N] [--log]
 //
-// Exit status: 0 no violation (with --fault: one was found), 1 otherwise, 2 wrong usage.
+// Exit status: 0 no violation (with --fault and --faults: found), 1 otherwise, 2 wrong usage.
 #include <sys/personality.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +40,7 @@ struct Options {
   bool trace = false;
   bool twice = false;  // each seed is run again: both must be the same run
   bool logs = false;
+  bool faults = false;  // every deliberate fault must be found
   bool survey = false;  // goes on after a violation, and shrinks none
   Cuts cuts;
 };
@@ -72,6 +76,8 @@ Options ParseOptions(int argc, char** argv) {
       options.trace = true;
     } else if (name == "--twice") {
       options.twice = true;
+    } else if (name == "--faults") {
+      options.faults = true;
     } else if (name == "--survey") {
       options.survey = true;
     } else if (name == "--log") {
@@ -98,12 +104,13 @@ void Say(const std::string& text) {
 void Report(uint64_t seed, const Violation& violation, const Options& options) {
   Say(fmt::format("seed {} violates {}: {}", seed, violation.invariant, violation.text));
   const Shrunk shrunk = Shrink(seed, options.cuts, violation.invariant);
-  Say(fmt::format("shrunk in {} runs to {} applications with {} commands each, and:", shrunk.runs,
-                  shrunk.scenario.apps, shrunk.scenario.commands));
+  Say(fmt::format("shrunk in {} runs to {} applications with {} commands each, and:", shrunk.runs, shrunk.scenario.apps,
+                  shrunk.scenario.commands));
   for (const Action& action : shrunk.scenario.actions) Say("  " + Describe(action));
   World world(shrunk.scenario, true);
   const auto again = world.Run();
-  Say(again ? fmt::format("{}: {}", again->invariant, again->text) : "(the shrunk run does not fail when it is traced)");
+  Say(again ? fmt::format("{}: {}", again->invariant, again->text)
+            : "(the shrunk run does not fail when it is traced)");
   const auto& trace = world.trace();
   constexpr size_t kShown = 60;
   for (size_t i = trace.size() > kShown ? trace.size() - kShown : 0; i < trace.size(); ++i) Say("  " + trace[i]);
@@ -158,8 +165,8 @@ void Summarise(const Figures& f, double seconds) {
       "{} faults injected, {} crashes, {} restarts of the proxy, {} flips ({} forced), {} sweeps asked for\n"
       "{} keys repaired, {} queues overflowed, {} reads from the secondary, {} compared, {} keys checked again",
       f.runs, seconds, 1000 * seconds / static_cast<double>(std::max<uint64_t>(f.runs, 1)), f.commands,
-      static_cast<double>(f.virtual_ms) / 3.6e6, f.steps, f.faults, f.crashes, f.restarts, f.flips, f.forced_flips, f.sweeps,
-      f.repaired, f.overflows, f.shifted, f.compared, f.checked));
+      static_cast<double>(f.virtual_ms) / 3.6e6, f.steps, f.faults, f.crashes, f.restarts, f.flips, f.forced_flips,
+      f.sweeps, f.repaired, f.overflows, f.shifted, f.compared, f.checked));
 }
 
 // Worker processes, each with a pipe for its figures.
@@ -197,12 +204,37 @@ int RunAll(const Options& options) {
   return violations;
 }
 
+// Each deliberate fault is found within so many seeds; and the seed that finds it has nothing to say without it.
+int FindFaults(const Options& options) {
+  int missing = 0;
+  for (std::string_view fault : kFaultNames) {
+    if (fault == kFaultNames[0]) continue;
+    SetFault(fault);
+    std::optional<Violation> found;
+    uint64_t seed = options.seed;
+    for (; seed < options.seed + options.seeds && !found; ++seed) found = World(MakeScenario(seed)).Run();
+    SetFault(kFaultNames[0]);
+    if (!found) {
+      ++missing;
+      Say(fmt::format("{}: NOT found in {} seeds", fault, options.seeds));
+      continue;
+    }
+    Say(fmt::format("{}: found by seed {}: {}: {}", fault, seed - 1, found->invariant, found->text));
+    if (const auto without = World(MakeScenario(seed - 1)).Run()) {
+      ++missing;
+      Say(fmt::format("… but it violates {} without the fault too: {}", without->invariant, without->text));
+    }
+  }
+  return missing;
+}
+
 int Main(int argc, char** argv) {
   const Options options = ParseOptions(argc, argv);
   spdlog::set_level(options.logs ? spdlog::level::debug : spdlog::level::off);
   if (!options.fault.empty() && !SetFault(options.fault)) {
     WrongUsage(fmt::format("unknown fault: {} (known: {})", options.fault, FaultNames()));
   }
+  if (options.faults) return FindFaults(options) == 0 ? 0 : 1;
   const int violations = RunAll(options);
   if (options.fault.empty()) return violations == 0 ? 0 : 1;
   Say(violations > 0 ? "the deliberate fault was found" : "the deliberate fault was NOT found");

@@ -1,5 +1,5 @@
-// The simulated network: connections whose bytes take their time, come in any pieces, stall, and are cut. Both ends of a
-// connection are Streams, the product's and the simulator's own. Within a direction bytes keep their order; between
+// The simulated network: connections whose bytes take their time, come in any pieces, stall, and are cut. Both ends of
+// a connection are Streams, the product's and the simulator's own. Within a direction bytes keep their order; between
 // connections, and between directions, nothing is promised, as with TCP.
 //
 // What always holds: bytes that arrive are a prefix of those that were written. An end that goes (its Stream destroyed)
@@ -26,16 +26,16 @@ class SimStream;
 // A connection. End 0 connected, end 1 accepted. Owned by the Net, which forgets it when both ends are gone.
 struct Wire {
   struct End {
-    SimStream* stream = nullptr;          // null: gone
+    SimStream* stream = nullptr;  // null: gone
     Stream::Listener* listener = nullptr;
     bool reading = false;
-    bool told = false;                    // OnClosed was called
-    bool flushing = false;                // CloseAfterFlush was called
+    bool told = false;      // OnClosed was called
+    bool flushing = false;  // CloseAfterFlush was called
     bool flush_due = false;
-    std::string out;                      // written, not taken by the network
+    std::string out;  // written, not taken by the network
     size_t unsent_at_write = 0;
-    std::string inbox;                    // arrived, unread
-    bool over = false;                    // nothing comes any more: end_status is told once the inbox is empty
+    std::string inbox;  // arrived, unread
+    bool over = false;  // nothing comes any more: end_status is told once the inbox is empty
     absl::Status end_status;
     // On the way to the other end.
     struct Chunk {
@@ -67,9 +67,9 @@ class Net {
     int64_t min_us = 20, max_us = 200;  // one way
     int split_percent = 10;             // of flushes that arrive in pieces
     bool refuse = false;
-    bool silent = false;     // a connect is neither accepted nor refused
-    int64_t slow_us = 0;     // added in the direction to the connecting end: a slow server
-    int late_percent = 0;    // of connections whose bytes outlive their writer for long
+    bool silent = false;   // a connect is neither accepted nor refused
+    int64_t slow_us = 0;   // added in the direction to the connecting end: a slow server
+    int late_percent = 0;  // of connections whose bytes outlive their writer for long
     int64_t late_us = 0;
   };
   using Accept = std::function<void(std::unique_ptr<Stream>)>;
@@ -85,7 +85,8 @@ class Net {
   std::unique_ptr<Io::Connecting> Connect(uint16_t port, int64_t timeout_ms, Io::ConnectCallback done);
 
   // Faults. Each concerns the connections that lead to `port` now; `nth` chooses one of them (modulo), -1 all.
-  // Cut: both ends hear of it, each when it likes. `half`: what flies to that end (0, 1) arrives first; -1: all is lost.
+  // Cut: both ends hear of it, each when it likes. `half`: what flies to that end (0, 1) arrives first; -1: all is
+  // lost.
   void Cut(uint16_t port, int nth, int half, int64_t notice_us);
   void Stall(uint16_t port, int nth, int direction, bool stalled);
   void StallAll(uint16_t port, bool stalled);
@@ -119,7 +120,7 @@ class Net {
 // The product's Io on a Net: its clock is the loop's, with a wall clock that can jump.
 class SimIo : public Io, public Clock {
  public:
-  SimIo(Loop* loop, Net* net, uint64_t seed) : loop_(loop), net_(net), seed_(seed) {}
+  SimIo(Loop* loop, Net* net) : loop_(loop), net_(net) {}
 
   Clock* clock() override { return this; }
   int64_t NowUs() const override { return loop_->now_us(); }
@@ -131,7 +132,6 @@ class SimIo : public Io, public Clock {
     return net_->Connect(address.port, timeout_ms, std::move(done));
   }
   absl::StatusOr<std::unique_ptr<Listening>> Listen(const Address& address, AcceptCallback accept) override;
-  uint64_t Seed() override { return seed_; }
 
   static constexpr int64_t kEpochMs = 1'700'000'000'000;
   int64_t wall_offset_ms = 0;
@@ -139,7 +139,6 @@ class SimIo : public Io, public Clock {
  private:
   Loop* loop_;
   Net* net_;
-  const uint64_t seed_;
 };
 
 }  // namespace crossfade::sim

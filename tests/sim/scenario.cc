@@ -16,10 +16,10 @@ using Kind = Action::Kind;
 enum class Theme : uint8_t { kCalm, kSecondary, kPrimary, kNetwork, kProxy, kOperator, kEverything };
 
 std::vector<Kind> KindsOf(Theme theme) {
-  const std::vector<Kind> store{Kind::kCut,  Kind::kCut,     Kind::kStall,   Kind::kStallWire, Kind::kCrash,
-                                Kind::kMode, Kind::kSlow,    Kind::kRubbish, Kind::kRefuse};
-  const std::vector<Kind> knobs{Kind::kFlip, Kind::kFlip, Kind::kReadsNew, Kind::kCompare, Kind::kAck, Kind::kSecondary,
-                                Kind::kBackfill};
+  const std::vector<Kind> store{Kind::kCut,  Kind::kCut,  Kind::kStall,   Kind::kStallWire, Kind::kCrash,
+                                Kind::kMode, Kind::kSlow, Kind::kRubbish, Kind::kRefuse};
+  const std::vector<Kind> knobs{Kind::kFlip, Kind::kFlip,      Kind::kReadsNew, Kind::kCompare,
+                                Kind::kAck,  Kind::kSecondary, Kind::kBackfill};
   const std::vector<Kind> proxy{Kind::kCrashProxy, Kind::kCrashProxy, Kind::kStopProxy, Kind::kFullDisk,
                                 Kind::kWallJump};
   std::vector<Kind> kinds;
@@ -34,7 +34,8 @@ std::vector<Kind> KindsOf(Theme theme) {
       add({Kind::kReadsNew, Kind::kCompare});
       break;
     case Theme::kNetwork:
-      add({Kind::kCut, Kind::kStallWire, Kind::kCutClient, Kind::kStallClient, Kind::kSlow, Kind::kRefuse, Kind::kFlip});
+      add({Kind::kCut, Kind::kStallWire, Kind::kCutClient, Kind::kStallClient, Kind::kSlow, Kind::kRefuse,
+           Kind::kFlip});
       break;
     case Theme::kProxy:
       add(proxy);
@@ -160,9 +161,9 @@ void Settings(Scenario* scenario, Chance* chance) {
 
 const char* Name(Action::Kind kind) {
   static constexpr const char* kNames[] = {
-      "cut",      "stall",      "stall-wire", "crash",   "mode",    "slow",        "rubbish",  "refuse",
-      "cut-client", "stall-client", "crash-proxy", "stop-proxy", "full-disk", "wall-jump", "flip", "reads-new",
-      "compare",  "ack",        "secondary",  "backfill", "tamper", "resync"};
+      "cut",        "stall",        "stall-wire",  "crash",      "mode",      "slow",      "rubbish", "refuse",
+      "cut-client", "stall-client", "crash-proxy", "stop-proxy", "full-disk", "wall-jump", "flip",    "reads-new",
+      "compare",    "ack",          "secondary",   "backfill",   "tamper",    "resync"};
   return kNames[static_cast<int>(kind)];
 }
 

@@ -1,4 +1,5 @@
-// A failing run made short: fewer applications, fewer commands, fewer faults, as long as the same invariant is violated.
+// A failing run made short: fewer applications, fewer commands, fewer faults, as long as the same invariant is
+// violated.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@ namespace crossfade::sim {
 
 // What is left out of a seed's scenario.
 struct Cuts {
-  int apps = 0;      // 0: as the seed says
-  int commands = 0;  // of each application
+  int apps = 0;              // 0: as the seed says
+  int commands = 0;          // of each application
   std::vector<int> without;  // numbers of actions
 
   Scenario Apply(Scenario scenario) const;

@@ -1,5 +1,5 @@
-// The state directory of the simulator: in memory, it outlives the proxy, and its disk can be full. After a crash of the
-// process everything that was written is there. After a restart of the machine what was not synced may be gone, in
+// The state directory of the simulator: in memory, it outlives the proxy, and its disk can be full. After a crash of
+// the process everything that was written is there. After a restart of the machine what was not synced may be gone, in
 // whole pages, some of them and not others. Owned by the run's World.
 #pragma once
 

@@ -153,7 +153,8 @@ void ToyData::DoSpop(const Call& call) {
   ToyValue* value = nullptr;
   if (!Typed(call, call.args[1], Type::kSet, &value)) return;
   if (value == nullptr) return AppendNull(call.out, call.protocol);
-  const auto member = std::next(value->members.begin(), static_cast<int64_t>(call.chance->Below(value->members.size())));
+  const auto member =
+      std::next(value->members.begin(), static_cast<int64_t>(call.chance->Below(value->members.size())));
   AppendBulk(call.out, *member);
   value->members.erase(member);
   Changed(call, call.args[1]);
@@ -221,7 +222,8 @@ void ToyData::DoHdel(const Call& call) {
 void ToyData::DoHget(const Call& call) {
   ToyValue* value = nullptr;
   if (!Typed(call, call.args[1], Type::kHash, &value)) return;
-  const auto found = value == nullptr ? std::map<std::string, std::string, std::less<>>::iterator() : value->fields.find(call.args[2]);
+  const auto found =
+      value == nullptr ? std::map<std::string, std::string, std::less<>>::iterator() : value->fields.find(call.args[2]);
   if (value == nullptr || found == value->fields.end()) return AppendNull(call.out, call.protocol);
   AppendBulk(call.out, found->second);
 }

@@ -162,8 +162,9 @@ uint64_t ToyData::version(int db, std::string_view key) const {
 
 bool ToyData::SameContent(const ToyData& other) const {
   for (int db = 0; db < kToyDatabases; ++db) {
-    const bool same = std::equal(dbs_[db].begin(), dbs_[db].end(), other.dbs_[db].begin(), other.dbs_[db].end(),
-                                 [](const auto& a, const auto& b) { return a.first == b.first && a.second.SameContent(b.second); });
+    const bool same =
+        std::equal(dbs_[db].begin(), dbs_[db].end(), other.dbs_[db].begin(), other.dbs_[db].end(),
+                   [](const auto& a, const auto& b) { return a.first == b.first && a.second.SameContent(b.second); });
     if (!same) return false;
   }
   return true;

@@ -304,7 +304,8 @@ std::string ToyStore::Refusal(const ToyData::Command& command, std::string_view 
     case Mode::kReadonly:
       return command.write ? "READONLY You can't write against a read only replica." : "";
     case Mode::kDiskFailed:
-      return command.write ? "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist." : "";
+      return command.write ? "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist."
+                           : "";
     case Mode::kNoPermission:
       return EqualsIgnoreCase(name, "SADD") || EqualsIgnoreCase(name, "SREM")
                  ? "NOPERM User default has no permissions to run the 'sadd' command"
@@ -322,7 +323,8 @@ void ToyStore::Execute(const ToyData::Command& command, const ToyData::Call& cal
 
 std::string ToyStore::InfoText() const {
   std::string text = fmt::format(
-      "# Server\r\nredis_version:7.0.15\r\nrun_id:{:040}\r\nuptime_in_seconds:{}\r\nloading:{}\r\nrole:master\r\n# Keyspace\r\n",
+      "# Server\r\nredis_version:7.0.15\r\nrun_id:{:040}\r\nuptime_in_seconds:{}\r\nloading:{}\r\nrole:master\r\n# "
+      "Keyspace\r\n",
       run_ * 100'000 + port_, (loop_->now_us() - started_us_) / 1'000'000, mode_ == Mode::kLoading ? 1 : 0);
   for (int db = 0; db < kToyDatabases; ++db) {
     if (data_.keys(db).empty()) continue;

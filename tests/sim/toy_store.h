@@ -1,6 +1,7 @@
 // A toy server: one port of the simulated network, two databases, and Redis's rules for the commands that the
 // applications and the proxy use. It has a clock of its own, a process identity (run_id, connection ids that begin anew
-// with it), and troubles: modes in which it refuses, stalls during which it reads nothing, crashes with and without loss.
+// with it), and troubles: modes in which it refuses, stalls during which it reads nothing, crashes with and without
+// loss.
 //
 // What lies unread in a connection when its peer has died is still read and obeyed, unless CLIENT KILL came first.
 // Owned by the run's World.

@@ -32,7 +32,8 @@ struct Violation {
 
 // What happened in a run, for the summary.
 struct Figures {
-  uint64_t runs = 0, steps = 0, commands = 0, crashes = 0, flips = 0, forced_flips = 0, faults = 0, repaired = 0, restarts = 0;
+  uint64_t runs = 0, steps = 0, commands = 0, crashes = 0, flips = 0, forced_flips = 0, faults = 0, repaired = 0,
+           restarts = 0;
   uint64_t sweeps = 0, compared = 0, shifted = 0, overflows = 0, checked = 0, failed_heals = 0, virtual_ms = 0;
   void Add(const Figures& other);
 };
@@ -80,7 +81,8 @@ class World : private App::Owner {
   void OnStoreWrite(int store, int db, ToyData::Args args);
   void OnToken(int store, int db, std::string_view key, std::string_view token);
   void OnSent(const App& app, const std::vector<std::string>& args) override;
-  void OnReply(const App& app, const std::vector<std::string>& args, std::string_view reply, int64_t latency_us) override;
+  void OnReply(const App& app, const std::vector<std::string>& args, std::string_view reply,
+               int64_t latency_us) override;
   void OnWrong(const App& app, const std::string& what) override;
   void OnCut(const App& app, size_t unanswered) override;
   void CheckStep();
@@ -123,8 +125,8 @@ class World : private App::Owner {
   Side primary_ = Side::kOld;  // as last known
   std::optional<Remembered> remembered_;
   bool tampered_ = false, lost_data_ = false, forced_ = false, was_distrusted_ = false;
-  int64_t forced_us_ = -1;        // the latest forced flip
-  int64_t trouble_until_us_ = 0;  // of the proxy, the primary, or a change of roles
+  int64_t forced_us_ = -1;               // the latest forced flip
+  int64_t trouble_until_us_ = 0;         // of the proxy, the primary, or a change of roles
   int64_t trouble_at_us_[2] = {-1, -1};  // each store's latest trouble
   int64_t client_trouble_until_us_ = 0;
   int64_t ack_both_until_us_ = 0;  // while ack = "both" the secondary's troubles are the clients'

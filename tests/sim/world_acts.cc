@@ -8,7 +8,8 @@ namespace crossfade::sim {
 
 namespace {
 using Kind = Action::Kind;
-constexpr int64_t kSettlingUs = 2'500'000;  // how long after a trouble its last effects are seen: a timeout, a reconnect
+constexpr int64_t kSettlingUs =
+    2'500'000;  // how long after a trouble its last effects are seen: a timeout, a reconnect
 }  // namespace
 
 // Not after the healing has begun.
@@ -198,6 +199,7 @@ void World::Tamper(int64_t which) {
   auto key = std::next(keys.begin(), which % static_cast<int64_t>(keys.size()));
   key->second.type = ToyValue::Type::kString;
   key->second.text = "tampered";
+  Doubt();
 }
 
 }  // namespace crossfade::sim

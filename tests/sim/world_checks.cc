@@ -9,11 +9,11 @@
 //                reply later than a bound, whatever the secondary does (OnReply, OnCut, CheckWaiting).
 // I4 own writes  Each reply about an application's own keys agrees with a state that they may be in by what was
 //                acknowledged (App::Learn); in the end the primary holds just that (CheckCertain).
-// I5 one primary Tokens reach the store that is primary first (OnToken), and a flip that has happened has lost none (I4).
-// I6 symmetry    The seed chooses which store begins as primary.
-// I7 no alarm    No mismatch is confirmed unless somebody has written past the proxy (CheckCounters).
-// I8 crash       A restarted proxy has the roles and percentages that it had (CheckRolesAfterRestart); and I1, I2, I4 hold.
-// I9 bounded     Queue, dirty set, slots, clients and connections stay within their limits at every step (CheckStep); at
+// I5 one primary Tokens reach the store that is primary first (OnToken), and a flip that has happened has lost none
+// (I4). I6 symmetry    The seed chooses which store begins as primary. I7 no alarm    No mismatch is confirmed unless
+// somebody has written past the proxy (CheckCounters). I8 crash       A restarted proxy has the roles and percentages
+// that it had (CheckRolesAfterRestart); and I1, I2, I4 hold. I9 bounded     Queue, dirty set, slots, clients and
+// connections stay within their limits at every step (CheckStep); at
 //                the end nothing is in flight or left open, and a shutdown ends in its time (CheckQuiet).
 #include <algorithm>
 #include <cstdlib>
@@ -27,7 +27,8 @@ namespace crossfade::sim {
 
 namespace {
 
-// The longest that a reply may take while the primary is well: a pipeline of reads, each asked of the secondary in vain.
+// The longest that a reply may take while the primary is well: a pipeline of reads, each asked of the secondary in
+// vain.
 constexpr int64_t kLatencyUs = 3 * kSecond;
 constexpr int64_t kTtlToleranceMs = 5000;  // an expiry is relative to a moment within the request's own time
 constexpr int64_t kBacklogSlack = 256 << 10;
@@ -44,7 +45,8 @@ std::string Text(std::string_view bytes) {
 }
 
 bool CarriesTokens(std::string_view command) {
-  for (std::string_view name : {"SET", "SETNX", "GETSET", "APPEND", "RPUSH", "LPUSH", "SADD", "HSET", "HSETNX", "ZADD"}) {
+  for (std::string_view name :
+       {"SET", "SETNX", "GETSET", "APPEND", "RPUSH", "LPUSH", "SADD", "HSET", "HSETNX", "ZADD"}) {
     if (EqualsIgnoreCase(command, name)) return true;
   }
   return false;
@@ -52,7 +54,8 @@ bool CarriesTokens(std::string_view command) {
 
 }  // namespace
 
-// --- I1, I5 ------------------------------------------------------------------------------------------------------------
+// --- I1, I5
+// ------------------------------------------------------------------------------------------------------------
 
 void World::OnStoreWrite(int store, int db, ToyData::Args args) {
   for (std::string_view arg : args) {
@@ -81,7 +84,8 @@ void World::OnToken(int store, int db, std::string_view key, std::string_view to
   if (seen.sent_us <= forced_us_) return;
   const std::string name = fmt::format("{}:{}", db, key);
   if (seen.applied[store] != 0) {
-    return Fail("I1", fmt::format("{} carries out the write of {} to {} twice", store == 0 ? "old" : "new", token, key));
+    return Fail("I1",
+                fmt::format("{} carries out the write of {} to {} twice", store == 0 ? "old" : "new", token, key));
   }
   uint64_t& last = last_of_key_[store][name];
   if (static_cast<Side>(store) == primary_) {
@@ -90,8 +94,9 @@ void World::OnToken(int store, int db, std::string_view key, std::string_view to
   }
   const uint64_t order = seen.applied[1 - store];
   if (order == 0) {
-    return Fail("I5", fmt::format("{} is secondary and carries out the write of {} to {}, which the primary has not run",
-                                  store == 0 ? "old" : "new", token, key));
+    return Fail("I5",
+                fmt::format("{} is secondary and carries out the write of {} to {}, which the primary has not run",
+                            store == 0 ? "old" : "new", token, key));
   }
   if (order < last) {
     return Fail("I1", fmt::format("on {} the write of {} to {} comes after one that the primary ran later",
@@ -100,7 +105,8 @@ void World::OnToken(int store, int db, std::string_view key, std::string_view to
   seen.applied[store] = last = order;
 }
 
-// --- I3 ----------------------------------------------------------------------------------------------------------------
+// --- I3
+// ----------------------------------------------------------------------------------------------------------------
 
 bool World::Excused(int64_t since_us) const {
   return trouble_until_us_ >= since_us || trouble_at_us_[static_cast<int>(primary_)] >= since_us ||
@@ -122,9 +128,11 @@ void World::OnReply(const App& app, const std::vector<std::string>& args, std::s
   const bool confirmation = reply.starts_with("-ERR crossfade: applied on the primary");
   if (confirmation && ack_both_until_us_ >= since_us) return;
   const std::string_view code = ErrorCode(reply);
-  const bool trouble = reply.starts_with("-ERR crossfade") || code == "OOM" || code == "READONLY" || code == "MISCONF" ||
-                       code == "LOADING" || code == "NOPERM" || code == "EXECABORT";
-  if (trouble) Fail("I3", fmt::format("app {} {} is answered {} while the primary is well", app.number(), Joined(args), Text(reply)));
+  const bool trouble = reply.starts_with("-ERR crossfade") || code == "OOM" || code == "READONLY" ||
+                       code == "MISCONF" || code == "LOADING" || code == "NOPERM" || code == "EXECABORT";
+  if (trouble)
+    Fail("I3",
+         fmt::format("app {} {} is answered {} while the primary is well", app.number(), Joined(args), Text(reply)));
   if (latency_us > kLatencyUs) {
     Fail("I3", fmt::format("app {} {} is answered after {} ms while the primary is well", app.number(), Joined(args),
                            latency_us / 1000));
@@ -147,11 +155,13 @@ void World::CheckWaiting() {
   for (const auto& app : apps_) {
     const int64_t since_us = app->oldest_us();
     if (since_us == INT64_MAX || now_us - since_us <= kLatencyUs || Excused(since_us)) continue;
-    Fail("I3", fmt::format("app {} waits for {} ms while the primary is well", app->number(), (now_us - since_us) / 1000));
+    Fail("I3",
+         fmt::format("app {} waits for {} ms while the primary is well", app->number(), (now_us - since_us) / 1000));
   }
 }
 
-// --- I9, at every step ---------------------------------------------------------------------------------------------------
+// --- I9, at every step
+// ---------------------------------------------------------------------------------------------------
 
 void World::CheckStep() {
   if (proxy_ == nullptr) return;
@@ -173,7 +183,8 @@ void World::CheckStep() {
   if (net_.wires() > 300) Fail("I9", fmt::format("{} connections are open", net_.wires()));
 }
 
-// --- I8 ----------------------------------------------------------------------------------------------------------------
+// --- I8
+// ----------------------------------------------------------------------------------------------------------------
 
 void World::CheckRolesAfterRestart() {
   if (!remembered_) return;
@@ -190,7 +201,8 @@ void World::CheckRolesAfterRestart() {
                          SideName(was.primary), remembered_->epoch, was.reads_new, was.compare));
 }
 
-// --- I7, and what the proxy has noticed itself -----------------------------------------------------------------------------
+// --- I7, and what the proxy has noticed itself
+// -----------------------------------------------------------------------------
 
 void World::CheckCounters() {
   const Counters& counters = proxy_->counters();
@@ -210,7 +222,8 @@ void World::CheckCounters() {
   }
 }
 
-// --- At the end --------------------------------------------------------------------------------------------------------------
+// --- At the end
+// --------------------------------------------------------------------------------------------------------------
 
 void World::CheckEqual() {
   for (int db = 0; db < kToyDatabases && !failed(); ++db) {
@@ -223,7 +236,8 @@ void World::CheckEqual() {
       int64_t left_ms[2];
       for (int i : {0, 1}) {
         values[i] = stores_[i]->data().Peek(db, name, stores_[i]->now_ms());
-        left_ms[i] = values[i] == nullptr || values[i]->expire_ms < 0 ? -1 : values[i]->expire_ms - stores_[i]->now_ms();
+        left_ms[i] =
+            values[i] == nullptr || values[i]->expire_ms < 0 ? -1 : values[i]->expire_ms - stores_[i]->now_ms();
       }
       if (values[0] == nullptr && values[1] == nullptr) continue;
       const bool same = values[0] != nullptr && values[1] != nullptr && values[0]->SameContent(*values[1]) &&
@@ -233,8 +247,8 @@ void World::CheckEqual() {
         return values[i] == nullptr ? std::string("nothing")
                                     : fmt::format("{} (expires in {} ms)", Text(values[i]->Serialize()), left_ms[i]);
       };
-      return Fail("I2", fmt::format("the stores differ, and nothing is dirty: db{} {}: old has {}, new has {}", db, name,
-                                    shown(0), shown(1)));
+      return Fail("I2", fmt::format("the stores differ, and nothing is dirty: db{} {}: old has {}, new has {}", db,
+                                    name, shown(0), shown(1)));
     }
   }
 }

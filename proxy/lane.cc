@@ -27,6 +27,7 @@ Lane::Lane(Io* io, const Config& config, const Migration* migration, DirtySet* d
       old_(io, Side::kOld, config.backend(Side::kOld), &config.timeouts, this),
       new_(io, Side::kNew, config.backend(Side::kNew), &config.timeouts, this) {
   deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
+  // Taken once: were the wall clock set meanwhile, a store's offset from before would make its expiries wrong by as much.
   wall_minus_clock_us_ = io_->clock()->WallMs() * 1000 - io_->clock()->NowUs();
 }
 
@@ -39,8 +40,7 @@ void Lane::Start() {
 
 void Lane::Tick() {
   const int64_t now_us = io_->clock()->NowUs();
-  const int64_t wall_ms = io_->clock()->WallMs();
-  wall_minus_clock_us_ = wall_ms * 1000 - now_us;
+  const int64_t wall_ms = WallOf(now_us);
   if (shedding_ && secondary().idle()) shedding_ = false;
   old_.Tick(now_us, wall_ms);
   new_.Tick(now_us, wall_ms);
@@ -203,6 +203,8 @@ void Lane::OnLinkReply(Side side, const Owed& owed, std::string_view reply) {
 }
 
 void Lane::OnLinkUp(Side side) {
+  const int64_t now_us = io_->clock()->NowUs();
+  link(side).Tick(now_us, WallOf(now_us));
   if (side == migration_->secondary()) shedding_ = false;
   owner_->OnLinkUp(side);
   if (side == migration_->primary()) RetryReads();

@@ -94,7 +94,6 @@ void Link::OnUp() {
   login_ = 0;
   protocol_ = info().resp3 ? 3 : 2;
   clock_asked_ms_ = 0;
-  Tick(io_->clock()->NowUs(), io_->clock()->WallMs());
   owner_->OnLinkUp(side_);
 }
 
@@ -116,7 +115,7 @@ void Link::OnReply(std::string_view reply) {
   switch (owed.what) {
     case Owed::What::kClock: {
       ClockReading reading;
-      const int64_t now_ms = io_->clock()->WallMs();
+      const int64_t now_ms = clock_asked_ms_ + (io_->clock()->NowUs() - owed.sent_us) / 1000;
       // A reading that waited behind other work says little; a much worse one doesn't replace a better one.
       if (ReadClock(reply, clock_asked_ms_, now_ms, &reading) &&
           (clock_.uncertainty_ms == 0 || reading.uncertainty_ms <= clock_.uncertainty_ms + 10)) {

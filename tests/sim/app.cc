@@ -68,6 +68,7 @@ void App::Lost() {
   pending_.clear();
   verified_ = false;
   dead_ = std::move(stream_);  // it is in the middle of its callback
+  if (dead_ != nullptr) dead_name_ = dead_->peer();
   timer_->Start(chance_.Range(1, 60), 0);
 }
 
@@ -78,6 +79,9 @@ void App::OnClosed(const absl::Status&) {
 
 void App::Work() {
   if (stream_ == nullptr) {
+    dead_.reset();
+    // As long as the proxy may still read what the old connection had sent, nothing could be said of the order.
+    if (!dead_name_.empty() && net_->Open(dead_name_)) return timer_->Start(5, 0);
     if (connecting_ == nullptr) Connect();
     return;
   }

@@ -130,6 +130,7 @@ class App : public Stream::Listener {
   std::unique_ptr<Timer> timer_;
   std::unique_ptr<Io::Connecting> connecting_;
   std::unique_ptr<Stream> stream_, dead_;
+  std::string dead_name_;
   ReplyParser parser_;
   InputBuffer input_;
   std::deque<Pending> pending_;

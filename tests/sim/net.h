@@ -91,6 +91,8 @@ class Net {
   void Stall(uint16_t port, int nth, int direction, bool stalled);
   void StallAll(uint16_t port, bool stalled);
   size_t wires() const { return wires_.size(); }
+  // Is any end left of the connection that one end calls so?
+  bool Open(const std::string& peer_name) const;
 
  private:
   friend class SimStream;

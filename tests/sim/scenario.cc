@@ -147,7 +147,6 @@ void Settings(Scenario* scenario, Chance* chance) {
   if (chance->Percent(30)) config.limits.secondary_queue_bytes = chance->Range(4, 64) << 10;
   if (chance->Percent(25)) config.limits.dirty_keys = chance->Range(1, 12);
   if (chance->Percent(20)) config.limits.client_pipeline = chance->Range(1, 4);
-  if (chance->Percent(20)) config.limits.expiring_keys = chance->Range(1, 4);
   if (chance->Percent(25)) config.repair.keys_per_second = chance->Range(5, 50);
   config.timeouts.connect_ms = chance->Range(200, 800);
   config.timeouts.response_ms = chance->Range(500, 1500);

@@ -197,7 +197,7 @@ void World::Tamper(int64_t which) {
   if (keys.empty()) return;
   tampered_ = true;
   auto key = std::next(keys.begin(), which % static_cast<int64_t>(keys.size()));
-  key->second.type = ToyValue::Type::kString;
+  key->second = ToyValue();
   key->second.text = "tampered";
   Doubt();
 }

@@ -1,5 +1,5 @@
-// Where chance begins: random bits for what need not be guessed, only differ. The one place that the simulator replaces,
-// so that its runs can be repeated.
+// Where chance begins: random bits for what need not be guessed, only differ. The one place that the simulator
+// replaces, so that its runs can be repeated.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,8 @@ Lane::Lane(Io* io, const Config& config, const Migration* migration, DirtySet* d
       old_(io, Side::kOld, config.backend(Side::kOld), &config.timeouts, this),
       new_(io, Side::kNew, config.backend(Side::kNew), &config.timeouts, this) {
   deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
-  // Taken once: were the wall clock set meanwhile, a store's offset from before would make its expiries wrong by as much.
+  // Taken once: were the wall clock set meanwhile, a store's offset from before would make its expiries wrong by as
+  // much.
   wall_minus_clock_us_ = io_->clock()->WallMs() * 1000 - io_->clock()->NowUs();
 }
 

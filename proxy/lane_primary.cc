@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "protocol/reply.h"
 #include "protocol/fault.h"
+#include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/lane.h"
 

@@ -12,7 +12,9 @@ namespace crossfade {
 
 // May a write in this database be sent to the secondary now?
 bool Lane::SecondaryCanFollow(int db) const {
-  return migration_->following() && !shedding_ && secondary().up() && db < secondary().info().databases;
+  // Without knowing its clock the expiries that it is given would be wrong: that takes one round trip, the first time.
+  const bool clock_known = secondary().clock().uncertainty_ms > 0;
+  return migration_->following() && !shedding_ && secondary().up() && clock_known && db < secondary().info().databases;
 }
 
 // May the secondary answer this read? Its keys must be clean, and what was there before must have been copied.
@@ -301,8 +303,8 @@ void Lane::EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector
 
 bool Lane::CanCopy() const {
   const bool room = copies_in_flight_ == 0 || copies_in_flight_ * copy_bytes_ < kCopyBytesInFlight;
-  return room && primary().up() && secondary().up() && !shedding_ && migration_->following() &&
-         backlog_bytes_ < static_cast<size_t>(config_.limits.secondary_queue_bytes) / 2;
+  return room && primary().up() && secondary().up() && secondary().clock().uncertainty_ms > 0 && !shedding_ &&
+         migration_->following() && backlog_bytes_ < static_cast<size_t>(config_.limits.secondary_queue_bytes) / 2;
 }
 
 void Lane::SubmitCopy(const DirtySet::Key& key, std::function<void(bool)> done) {

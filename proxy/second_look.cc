@@ -22,7 +22,7 @@ bool IsExpiring(int64_t a, int64_t b, int64_t tolerance_ms) {
 }
 // An error that speaks of the server's state or of rights: of the data it says nothing.
 bool RefusedToLook(std::string_view reply) {
-  constexpr std::string_view kCodes[] = {"LOADING", "BUSY",   "MASTERDOWN", "NOAUTH",      "NOPERM",
+  constexpr std::string_view kCodes[] = {"LOADING", "BUSY",    "MASTERDOWN", "NOAUTH",      "NOPERM",
                                          "OOM",     "MISCONF", "READONLY",   "CLUSTERDOWN", "TRYAGAIN"};
   const std::string_view code = ErrorCode(reply);
   return std::find(std::begin(kCodes), std::end(kCodes), code) != std::end(kCodes);

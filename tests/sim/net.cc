@@ -229,7 +229,8 @@ std::unique_ptr<Io::Connecting> Net::Connect(uint16_t port, int64_t timeout_ms, 
 // --- Faults ----------------------------------------------------------------------------------------------------------
 
 bool Net::Open(const std::string& peer_name) const {
-  return std::any_of(wires_.begin(), wires_.end(), [&](const auto& entry) { return entry.second->peer_name == peer_name; });
+  return std::any_of(wires_.begin(), wires_.end(),
+                     [&](const auto& entry) { return entry.second->peer_name == peer_name; });
 }
 
 std::vector<Wire*> Net::WiresTo(uint16_t port, int nth) {

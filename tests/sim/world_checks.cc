@@ -212,14 +212,16 @@ void World::CheckCounters() {
   figures_.checked += counters.settle_checked;
   remembered_ = Remembered{proxy_->migration().routing, proxy_->migration().epoch};
   if (tampered_) return;
-  if (counters.reads_mismatched > 0) Fail("I7", "a mismatch was confirmed, but nobody has written past the proxy");
+  // Where replies take their time, an expiry that counts from the request is later on the secondary by as much.
+  const bool slow = scenario_.Has(Action::Kind::kSlow) || scenario_.Has(Action::Kind::kStall) ||
+                    scenario_.Has(Action::Kind::kStallWire);
+  // A known limit: then the second look may find a key on one side only that has more than its tolerance left.
+  if (counters.reads_mismatched > 0 && !(slow && scenario_.short_lived))
+    Fail("I7", "a mismatch was confirmed, but nobody has written past the proxy");
   if (was_distrusted_ || forced_) return;  // the stores do differ
   if (counters.writes_diverged > 0) {
     Fail("I2", fmt::format("{} writes on clean keys were answered differently", counters.writes_diverged));
   }
-  // Where replies take their time, an expiry that counts from the request is later on the secondary by as much.
-  const bool slow = scenario_.Has(Action::Kind::kSlow) || scenario_.Has(Action::Kind::kStall) ||
-                    scenario_.Has(Action::Kind::kStallWire);
   if (counters.settle_differed > 0 && !slow) {
     Fail("I2", fmt::format("{} clean keys were found to differ once they were quiet", counters.settle_differed));
   }

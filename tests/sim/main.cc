@@ -119,13 +119,26 @@ void Report(uint64_t seed, const Violation& violation, const Options& options) {
                   options.fault.empty() ? "" : " --fault " + options.fault));
 }
 
+// Seen by parent and child: where a child that a CHECK ended has got to.
+struct Shared {
+  uint64_t seed;
+  bool found;
+  char text[400];
+};
+Shared* MakeShared(int count) {
+  void* memory = mmap(nullptr, sizeof(Shared) * static_cast<size_t>(count), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) WrongUsage("no memory");
+  return static_cast<Shared*>(memory);
+}
+
 // One worker's share: every jobs-th seed. The number of seeds that failed; it stops at the first.
-int Work(const Options& options, int worker, Figures* figures) {
+int Work(const Options& options, int worker, Figures* figures, Shared* shared) {
   const auto began = std::chrono::steady_clock::now();
   auto said = began;
   int failed = 0;
   for (uint64_t i = static_cast<uint64_t>(worker); i < options.seeds; i += static_cast<uint64_t>(options.jobs)) {
-    const uint64_t seed = options.seed + i;
+    const uint64_t seed = shared->seed = options.seed + i;
     const Scenario scenario = options.cuts.Apply(MakeScenario(seed));
     World world(scenario, options.trace);
     const auto violation = world.Run();
@@ -174,6 +187,7 @@ void Summarise(const Figures& f, double seconds) {
 int RunAll(const Options& options) {
   const auto began = std::chrono::steady_clock::now();
   std::vector<std::pair<pid_t, int>> workers;
+  Shared* const shared = MakeShared(options.jobs);
   std::fflush(stdout);
   for (int worker = 0; worker < options.jobs; ++worker) {
     int ends[2];
@@ -181,7 +195,7 @@ int RunAll(const Options& options) {
     const pid_t pid = fork();
     if (pid == 0) {
       Figures figures;
-      const int failed = Work(options, worker, &figures);
+      const int failed = Work(options, worker, &figures, &shared[worker]);
       const bool sent = write(ends[1], &figures, sizeof(figures)) == static_cast<ssize_t>(sizeof(figures));
       std::fflush(stdout);
       _exit(failed != 0 || !sent ? 1 : 0);
@@ -191,31 +205,22 @@ int RunAll(const Options& options) {
   }
   Figures all;
   int violations = 0;
-  for (const auto& [pid, end] : workers) {
+  for (const auto& worker : workers) {
+    const auto [pid, end] = worker;
     Figures figures;
     if (read(end, &figures, sizeof(figures)) == static_cast<ssize_t>(sizeof(figures))) all.Add(figures);
     close(end);
     int status = 0;
     waitpid(pid, &status, 0);
-    if (WIFSIGNALED(status)) Say(fmt::format("a worker died of signal {}", WTERMSIG(status)));
+    if (WIFSIGNALED(status)) {
+      Say(fmt::format("seed {} ended its worker by signal {}: replay: ./run sim --seed {} --log",
+                      shared[&worker - workers.data()].seed, WTERMSIG(status), shared[&worker - workers.data()].seed));
+    }
     if (status != 0) ++violations;
   }
   Summarise(all, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   Say(fmt::format("violations: {}", violations));
   return violations;
-}
-
-// Seen by parent and child: where a child that a CHECK ended has got to.
-struct Shared {
-  uint64_t seed;
-  bool found;
-  char text[400];
-};
-Shared* MakeShared(int count) {
-  void* memory = mmap(nullptr, sizeof(Shared) * static_cast<size_t>(count), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) WrongUsage("no memory");
-  return static_cast<Shared*>(memory);
 }
 
 // In a process of its own, since the product's own CHECKs may be what finds it.

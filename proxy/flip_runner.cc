@@ -4,6 +4,7 @@
 
 #include "fmt/format.h"
 #include "protocol/check.h"
+#include "protocol/fault.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -66,7 +67,7 @@ std::string FlipRunner::WhyNotYet() {
   if (!lane_->breaker().closed()) return "the breaker keeps the secondary away: " + lane_->breaker().reason();
   if (state_ == State::kArming) {
     if (lane_->lag_slots() > kMaxLagSlots) return fmt::format("the secondary lags by {} slots", lane_->lag_slots());
-  } else if (!lane_->drained()) {
+  } else if (!lane_->drained() && !FAULT(kFlipWithoutDraining)) {
     return fmt::format("{} commands were still in flight, {} of them for the secondary", lane_->slots_in_use(),
                        lane_->lag_slots());
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/fault.h"
+
 namespace crossfade {
 
 Journal::Journal(std::unique_ptr<DurableMemory> in_flight, std::unique_ptr<DurableMemory> dirty)
@@ -40,7 +42,9 @@ Journal::Left Journal::Recover(DirtySet* dirty) {
   }
   // Each is dirty on disk before it leaves the journal.
   in_flight_.Visit([&](KeyLog::Place place, uint8_t, std::span<const KeyLog::Key> keys) {
-    for (const KeyLog::Key& key : keys) dirty->Mark(key.db, key.name, DirtyCause::kUnknownOutcome, 0);
+    for (const KeyLog::Key& key : keys) {
+      if (!FAULT(kForgetOnRestart)) dirty->Mark(key.db, key.name, DirtyCause::kUnknownOutcome, 0);
+    }
     in_flight_.Erase(place);
     ++left.in_flight;
   });

@@ -1,9 +1,9 @@
 #include "proxy/keeper.h"
 
-#include <random>
 #include <utility>
 
 #include "fmt/format.h"
+#include "protocol/chance.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -16,7 +16,7 @@ Keeper::Keeper(Io* io, const Config& config, StateFile* file, DirtySet* dirty, c
 absl::Status Keeper::Load(const Journal::Left& left) {
   auto loaded = file_->Load();
   if (!loaded.ok()) return loaded.status();
-  instance_ = fmt::format("{:08x}", std::random_device()());
+  instance_ = fmt::format("{:08x}", static_cast<uint32_t>(RandomBits()));
   if (!loaded->has_value()) return Save();
   SavedState& state = **loaded;
   const std::string old_address = config_.backend(Side::kOld).address.ToString();

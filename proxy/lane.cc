@@ -6,6 +6,7 @@
 
 #include "fmt/format.h"
 #include "protocol/check.h"
+#include "protocol/fault.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 
@@ -31,6 +32,8 @@ Lane::Lane(Io* io, const Config& config, const Migration* migration, DirtySet* d
       breaker_(&config.breaker, &config.timeouts),
       probe_key_(fmt::format("__crossfade:probe:{:08x}{:08x}", std::random_device()(), std::random_device()())) {
   deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
+  // Taken once: were the wall clock set meanwhile, a store's offset from before would make its expiries wrong by as
+  // much.
   wall_minus_clock_us_ = io_->clock()->WallMs() * 1000 - io_->clock()->NowUs();
 }
 
@@ -43,8 +46,7 @@ void Lane::Start() {
 
 void Lane::Tick() {
   const int64_t now_us = io_->clock()->NowUs();
-  const int64_t wall_ms = io_->clock()->WallMs();
-  wall_minus_clock_us_ = wall_ms * 1000 - now_us;
+  const int64_t wall_ms = WallOf(now_us);
   if (shedding_ && secondary().idle()) shedding_ = false;
   old_.Tick(now_us, wall_ms);
   new_.Tick(now_us, wall_ms);
@@ -163,6 +165,7 @@ void Lane::MarkKeys(const Slot& slot, const CommandRow& row, RequestView request
 
 void Lane::MarkDirty(const Slot& slot, DirtyCause cause) {
   if (migration_->routing.secondary == SecondaryMode::kOff) return;  // nothing is claimed: not synced
+  if (FAULT(kForgetOnOverflow) && cause == DirtyCause::kQueueFull) return;
   ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
     if (row.route != Route::kWrite) return;
     MarkKeys(slot, row, request, keys, db, cause);
@@ -223,6 +226,8 @@ void Lane::OnLinkReply(Side side, const Owed& owed, std::string_view reply) {
 }
 
 void Lane::OnLinkUp(Side side) {
+  const int64_t now_us = io_->clock()->NowUs();
+  link(side).Tick(now_us, WallOf(now_us));
   if (side == migration_->secondary()) shedding_ = false;
   owner_->OnLinkUp(side);
   if (side == migration_->primary()) RetryReads();

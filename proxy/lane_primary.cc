@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/fault.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/lane.h"
@@ -81,6 +82,11 @@ void Lane::PrimaryAnswered(Slot* slot) {
       break;
   }
   if (std::exchange(slot->unfollowed, false)) --unfollowed_;
+  if (FAULT(kAckBeforeJournal) && slot->kind == Slot::Kind::kWrite && !slot->no_follow) {
+    NoteKeys(*slot->row, slot->request.view(), slot->keys, slot->db);
+    slot->journalled = JournalNoted();
+  }
+  if (FAULT(kFollowBeforeReply) && !slot->follow.empty()) return PrimaryOver(slot);  // it has been sent
   if (IsErrorReply(slot->primary_reply)) {
     WriteRefused(slot);
   } else {

@@ -3,14 +3,17 @@
 
 #include "fmt/format.h"
 #include "protocol/check.h"
+#include "protocol/fault.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/lane.h"
 
 namespace crossfade {
 
+// Without knowing its clock the expiries that it is given would be wrong: that takes one round trip, the first time.
 bool Lane::SecondaryReachable(int db) const {
-  return migration_->following() && !shedding_ && secondary().up() && db < secondary().info().databases;
+  return migration_->following() && !shedding_ && secondary().up() && secondary().clock_known() &&
+         db < secondary().info().databases;
 }
 
 // May a write in this database be sent to the secondary now?
@@ -71,12 +74,18 @@ bool Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int
   }
   slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && plan.act == Plan::Act::kWrite;
   slot->no_follow = plan.act == Plan::Act::kBoth;
-  if (journal_ != nullptr && !slot->no_follow && !slot->script.reads_only) {
+  if (journal_ != nullptr && !slot->no_follow && !slot->script.reads_only && !FAULT(kAckBeforeJournal)) {
     NoteKeys(*slot->row, request, slot->keys, db);
     slot->journalled = JournalNoted();
   }
   SendToPrimary(slot);
   ReserveFollow(slot);
+  if (FAULT(kFollowBeforeReply) && slot->secondary == Half::kPending && slot->kind == Slot::Kind::kWrite) {
+    slot->follow.bytes = slot->request.view().bytes();
+    slot->follow.expectations.emplace_back().kind = Expectation::Kind::kNoError;
+    slot->secondary = Half::kReady;
+    Pump();
+  }
   return false;
 }
 
@@ -308,8 +317,8 @@ void Lane::EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector
 
 bool Lane::CanCopy() const {
   const bool room = copies_in_flight_ == 0 || copies_in_flight_ * copy_bytes_ < kCopyBytesInFlight;
-  return room && !primary_share_.account_full() && primary().up() && secondary().up() && !shedding_ &&
-         migration_->following() && breaker_.MayCopy() &&
+  return room && !primary_share_.account_full() && primary().up() && secondary().up() && secondary().clock_known() &&
+         !shedding_ && migration_->following() && breaker_.MayCopy() &&
          backlog_bytes_ < static_cast<size_t>(config_.limits.secondary_queue_bytes) / 2;
 }
 

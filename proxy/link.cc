@@ -9,6 +9,10 @@
 
 namespace crossfade {
 
+namespace {
+constexpr int64_t kRefusedClockMs = 1000;
+}
+
 absl::Status OutOfStep() {
   return absl::InternalError("a reply that nobody asked for");
 }
@@ -108,7 +112,6 @@ void Link::OnUp() {
   login_ = 0;
   protocol_ = info().resp3 ? 3 : 2;
   clock_asked_ms_ = 0;
-  Tick(io_->clock()->NowUs(), io_->clock()->WallMs());
   owner_->OnLinkUp(side_);
 }
 
@@ -133,12 +136,14 @@ void Link::OnReply(std::string_view reply) {
       // Whatever else came here was for somebody else: each reply since the last TIME may have gone to the wrong one.
       if (!IsErrorReply(reply) && ParseReply(reply).items.size() != 2) return Cut(OutOfStep());
       ClockReading reading;
-      const int64_t now_ms = io_->clock()->WallMs();
+      const int64_t now_ms = clock_asked_ms_ + (io_->clock()->NowUs() - owed.sent_us) / 1000;
       // A reading that waited behind other work says little; a much worse one doesn't replace a better one.
       if (ReadClock(reply, clock_asked_ms_, now_ms, &reading) &&
           (clock_.uncertainty_ms == 0 || reading.uncertainty_ms <= clock_.uncertainty_ms + 10)) {
         clock_ = reading;
       }
+      // A server that refuses TIME is taken to have the proxy's clock, within what well-kept machines differ by.
+      if (IsErrorReply(reply) && !clock_known()) clock_ = {.offset_ms = 0, .uncertainty_ms = kRefusedClockMs};
       clock_asked_ms_ = 0;
       return;
     }

@@ -101,6 +101,8 @@ class Link : private Upstream::Owner {
   void Cut(const absl::Status& why) { upstream_.Cut(why); }
 
   const ClockReading& clock() const { return clock_; }
+  // It has said what time it is, or that it won't.
+  bool clock_known() const { return clock_.uncertainty_ms > 0; }
   LatencyWindow& latency() { return latency_; }
   const LatencyWindow& latency() const { return latency_; }
   int64_t last_read_us() const { return upstream_.last_read_us(); }

@@ -1,10 +1,10 @@
 #include "proxy/proxy.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "fmt/format.h"
+#include "protocol/chance.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/admin_api.h"
@@ -51,7 +51,7 @@ Proxy::Proxy(Io* io, Storage* storage, const Config& config)
       splitter_(config.rules),
       dirty_(static_cast<size_t>(config.limits.dirty_keys)),
       expiry_(static_cast<size_t>(config.limits.expiring_keys)),
-      dice_(std::random_device()() | 1) {}
+      dice_(RandomBits() | 1) {}
 
 Proxy::~Proxy() {
   soon_on_ = true;  // what is given back from here on wakes nobody

@@ -21,6 +21,13 @@ bool IsExpiring(int64_t a, int64_t b, int64_t tolerance_ms) {
   const auto nearly = [tolerance_ms](int64_t ttl) { return ttl >= 0 && ttl <= tolerance_ms; };
   return nearly(a) || nearly(b);
 }
+// An error that speaks of the server's state or of rights: of the data it says nothing.
+bool RefusedToLook(std::string_view reply) {
+  constexpr std::string_view kCodes[] = {"LOADING", "BUSY",    "MASTERDOWN", "NOAUTH",      "NOPERM",
+                                         "OOM",     "MISCONF", "READONLY",   "CLUSTERDOWN", "TRYAGAIN"};
+  const std::string_view code = ErrorCode(reply);
+  return std::find(std::begin(kCodes), std::end(kCodes), code) != std::end(kCodes);
+}
 }  // namespace
 
 struct SecondLook::Case {
@@ -86,6 +93,10 @@ void SecondLook::Judge(const Case& look, const Answers& answers) {
   const int64_t tolerance_ms = kToleranceMs + lane_->lag_us() / 1000;
   const std::string& primary = answers.primary[0];
   const std::string& secondary = answers.secondary[0];
+  if (RefusedToLook(primary) || RefusedToLook(secondary)) {
+    ++counters_->reads_not_comparable;
+    return;
+  }
   if (primary == secondary || RepliesAgree(look.row->compare, request, primary, secondary, tolerance_ms)) {
     ++counters_->reads_unconfirmed;
     return;

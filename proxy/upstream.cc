@@ -5,6 +5,7 @@
 
 #include "fmt/format.h"
 #include "protocol/check.h"
+#include "protocol/fault.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 
@@ -85,7 +86,7 @@ void Upstream::SendHandshake() {
   ask(Step::kDatabases, {"CONFIG", "GET", "databases"});
   ask(Step::kName, {"CLIENT", "SETNAME", name_});
   ask(Step::kId, {"CLIENT", "ID"});
-  if (end_namesakes_) ask(Step::kList, {"CLIENT", "LIST"});
+  if (end_namesakes_ && !FAULT(kKeepStaleConnection)) ask(Step::kList, {"CLIENT", "LIST"});
   stream_->Write(out);
 }
 
@@ -136,7 +137,8 @@ void Upstream::OnHandshakeReply(std::string_view bytes) {
   if (!handshake_error_.ok()) return Fail(handshake_error_);
   end_namesakes_ = false;
   // Ids start over in a new process: there ours could be somebody else's, and nothing of ours has survived anyway.
-  if (steps_.back() != Step::kKill && info_.connection_id != 0 && SameProcess(info_, greeting_)) {
+  if (steps_.back() != Step::kKill && info_.connection_id != 0 && SameProcess(info_, greeting_) &&
+      !FAULT(kKeepStaleConnection)) {
     steps_.push_back(Step::kKill);
     std::string out;
     AppendCommand(&out, {"CLIENT", "KILL", "ID", std::to_string(info_.connection_id)});

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "absl/strings/string_view.h"
+#include "protocol/fault.h"
 
 namespace crossfade {
 
@@ -196,7 +197,8 @@ bool DirtySet::TakeForRepair(int64_t now_ms, Key* key) {
 bool DirtySet::CopyDone(const Key& key, uint64_t copy_order) {
   const auto found = entries_.find(Lookup(Compose(key.db, key.name)));
   if (found == entries_.end()) return true;
-  if (found->second.order > copy_order) return false;  // a later slot made it dirty again, and has queued it
+  if (found->second.order > copy_order && !FAULT(kCopyIgnoresOrder))
+    return false;  // a later slot made it dirty again, and has queued it
   if (log_ != nullptr) log_->Erase(found->second.logged);
   entries_.erase(found);
   ++repaired_;

@@ -82,6 +82,26 @@ TEST_F(LaneTest, I1ExpiriesAreMomentsOnTheSecondarysClock) {
   new_store().Reply(kOk);
 }
 
+// The stores' clocks are known by how far they are from ours: setting ours must not move their keys' expiries.
+TEST_F(LaneTest, I1ExpiriesStayWhenTheWallClockIsSet) {
+  constexpr int64_t kJumpMs = 3'600'000;
+  w.Advance(1000);
+  w.lane->Tick();
+  new_store().unanswered();  // TIME is answered
+  const int64_t now = w.io.clock()->WallMs();
+  w.io.clock()->SetWallMs(now + kJumpMs);
+  old_store().skew_ms = new_store().skew_ms = -kJumpMs;
+  const std::string expected = "SET k v PXAT " + std::to_string(now + 60000);
+  for (int i = 0; i < 3; ++i) {
+    w.Send(1, {"SET", "k", "v", "PX", "60000"});
+    old_store().Reply(kOk);
+    EXPECT_THAT(new_store().Sent(), ElementsAre(expected)) << i;
+    new_store().Reply(kOk);
+    w.lane->Tick();  // asks for the time; at first that is not answered yet
+    if (i > 0) new_store().unanswered();
+  }
+}
+
 TEST_F(LaneTest, I1ACompanionTellsAnApproximateTrim) {
   w.Send(1, {"XADD", "x", "MAXLEN", "~", "5", "*", "f", "v"});
   w.Send(1, {"SET", "k", "v"});

@@ -84,6 +84,20 @@ TEST_F(SecondLookTest, I7AKeyThatIsJustExpiringIsCountedAsThat) {
   EXPECT_EQ(w.counters.reads_mismatched, 1u);
 }
 
+TEST_F(SecondLookTest, I7AStoreThatRefusesToLookIsNotComparable) {
+  const std::string loading = "-LOADING Redis is loading the dataset in memory\r\n";
+  Differ("k");
+  Answer(loading, -1, Bulk("2"), -1);
+  Differ("j");
+  Answer(Bulk("1"), -1, loading, -1);
+  EXPECT_EQ(w.counters.reads_not_comparable, 2u);
+  EXPECT_EQ(w.counters.reads_mismatched, 0u);
+  // Another type is a difference of the data.
+  Differ("i");
+  Answer("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n", -1, Bulk("2"), -1);
+  EXPECT_EQ(w.counters.reads_mismatched, 1u);
+}
+
 TEST_F(SecondLookTest, I7AKeyThatBecameDirtyMeanwhileIsNotComparable) {
   Differ("k");
   w.dirty.Mark(0, "k", DirtyCause::kMiss, w.lane->next_order());

@@ -42,6 +42,8 @@ keys_per_second = 20000
 share = 1
 [limits]
 secondary_queue = "1MiB"
+[mismatches]
+keep_values = true
 """
 
 
@@ -98,9 +100,10 @@ class Chaos:
         if self.rng.random() < 0.4:
             time.sleep(self.rng.uniform(0, 0.5))
             return
-        goal = self.clients.operations + 300
         self.wait_repaired()
-        wait_until(lambda: self.clients.operations >= goal or self.world.dead, 60, "the clients go on")
+        goal, quiet_until = self.clients.operations + 300, time.monotonic() + self.rng.uniform(0, 1)
+        wait_until(lambda: self.world.dead or self.clients.operations >= goal and time.monotonic() > quiet_until, 60,
+                   "the clients go on")
 
     def wait_repaired(self) -> dict:
         last: dict = {}

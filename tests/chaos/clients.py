@@ -24,7 +24,7 @@ from shapes import EXPECTED_ERROR, Filler
 _fork = multiprocessing.get_context("fork")
 ANSWER_SECONDS = 30.0     # longer than any fault lasts
 CHANGES_OF_A_CELL = 120   # then it is left in peace, under a new name: quiet keys must survive as well
-KEPT_TROUBLES = 5000
+PAUSE_AFTER_REFUSAL = 0.02
 
 
 @dataclass
@@ -78,6 +78,7 @@ class Client:
 
     def run(self) -> None:
         while not self.shared.stop.is_set():
+            refused = self.record.refused
             try:
                 self.connect_if_needed()
                 self.step()
@@ -89,6 +90,8 @@ class Client:
                 time.sleep(0.1)
             self.shared.operations[self.number] = self.record.operations
             time.sleep(self.rng.uniform(0, 2 * self.shared.think_ms) / 1000)
+            if self.record.refused > refused:
+                time.sleep(PAUSE_AFTER_REFUSAL)
         self.finish()
         self.close()
 
@@ -121,9 +124,8 @@ class Client:
         time.sleep(0.05)
 
     def trouble(self, since: float, text: str) -> None:
-        if len(self.record.troubles) < KEPT_TROUBLES:
-            who = f"client {self.number} (RESP{3 if self.resp3 else 2})"
-            self.record.troubles.append(Trouble(since, time.monotonic(), f"{who} {text}"))
+        who = f"client {self.number} (RESP{3 if self.resp3 else 2})"
+        self.record.troubles.append(Trouble(since, time.monotonic(), f"{who} {text}"))
 
     def send(self, requests: list[list]) -> float:
         begin = time.monotonic()

@@ -59,8 +59,14 @@ class Windows:
             return any(span["begin"] <= at and (span["end"] is None or since <= span["end"]) for span in self._spans)
 
     def seconds(self) -> float:
+        """In how many seconds at least one was open."""
+        total, until = 0.0, 0.0
         with self._lock:
-            return sum((span["end"] or time.monotonic()) - span["begin"] for span in self._spans)
+            for span in sorted(self._spans, key=lambda span: span["begin"]):
+                end = span["end"] or time.monotonic()
+                total += max(0.0, end - max(span["begin"], until))
+                until = max(until, end)
+        return total
 
 
 class World:
@@ -76,6 +82,8 @@ class World:
         self.dead: Optional[str] = None  # the proxy has ended by itself
         self.peak_mib = 0.0
         self.totals: dict[str, float] = {}  # counters of the status, over all lives of the proxy
+        self.mismatches: list[str] = []
+        self._told_mismatches = 0
         self._life: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -120,6 +128,7 @@ class World:
                 healthy_since = None
                 continue
             self._note(status)
+            self._look_at_mismatches(status)
             if status["backends"][self.primary]["state"] != "up":
                 healthy_since = None
                 continue
@@ -157,8 +166,21 @@ class World:
         except OSError:
             pass  # it is being restarted
 
+    def _look_at_mismatches(self, status: dict) -> None:
+        """A confirmed one means that a key differed and the proxy didn't know."""
+        if status["reads"]["mismatched"] <= self._told_mismatches:
+            return
+        self._told_mismatches = status["reads"]["mismatched"]
+        try:
+            line = str(self.rig.admin.mismatches()[0])
+        except UNREACHABLE:
+            line = "a mismatch, of which the proxy can't be asked any more"
+        self.mismatches.append(line)
+        self.say(f"MISMATCH: {line}")
+
     def proxy_begins_anew(self) -> None:
         self._life = {}
+        self._told_mismatches = 0
 
 
 # --- the proxy -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "protocol/reply.h"
@@ -19,6 +21,13 @@ bool IsExpiring(int64_t a, int64_t b, int64_t tolerance_ms) {
   if (a == -2 && b == -2) return true;
   const auto nearly = [tolerance_ms](int64_t ttl) { return ttl >= 0 && ttl <= tolerance_ms; };
   return nearly(a) || nearly(b);
+}
+
+// An error that tells how the server is, not what the key holds.
+bool IsTroubleOfServer(std::string_view reply) {
+  constexpr std::string_view kCodes[] = {"OOM",        "LOADING",    "READONLY",    "MISCONF", "BUSY",
+                                         "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"};
+  return std::find(std::begin(kCodes), std::end(kCodes), ErrorCode(reply)) != std::end(kCodes);
 }
 }  // namespace
 
@@ -86,6 +95,10 @@ void SecondLook::Judge(const Case& look, const Answers& answers) {
   const std::string& secondary = answers.secondary[0];
   if (primary == secondary || RepliesAgree(look.row->compare, request, primary, secondary, tolerance_ms)) {
     ++counters_->reads_unconfirmed;
+    return;
+  }
+  if (IsTroubleOfServer(primary) || IsTroubleOfServer(secondary)) {
+    ++counters_->reads_not_comparable;
     return;
   }
   for (size_t i = 1; i < answers.primary.size(); ++i) {

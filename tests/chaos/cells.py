@@ -1,9 +1,9 @@
-"""What one client writes to keys that only it writes, and what these must then hold: the record of what was acknowledged.
+"""What one client writes to keys that only it writes, and what these must then hold: a record of what was acknowledged.
 
 A Cell is a key, or a few, with a state that follows from the acknowledged operations. Every operation is chosen so that
 its reply and its effect are known beforehand. An operation without an answer may have happened or not: then the cell is
-finished, with both states as its ending, and the client goes on with new keys. So no later write can hide what became of
-it, also when it reaches the store late.
+finished, with both states as its ending, and the client goes on with new keys. So no later write can hide what became
+of it, also when it reaches the store late.
 """
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """`./run chaos [--minutes N] [--seed S]`: a mixed load through Crossfade while a driver hurts all three processes.
 
-Two redis-servers that keep their data (appendonly, fsync always), the proxy between them, and a relay before each of the
-three that can delay, throttle, stall and cut. A driver that is seeded kills, stops, restarts, fills and flips. At the end
-everything is healed and repaired; then both stores must be equal, each client's own record of what was acknowledged must
-be there on both sides, and no client may have got an error while the primary and the proxy were healthy.
+Two redis-servers that keep their data (appendonly, fsync always), the proxy between them, and a relay before each of
+the three that can delay, throttle, stall and cut. A driver that is seeded kills, stops, restarts, fills and flips. At
+the end everything is healed and repaired; then both stores must be equal, each client's own record of what was
+acknowledged must be there on both sides, no client may have got an error while the primary and the proxy were healthy,
+and no two reads may have differed on a key that the proxy took for equal.
 The seed gives the same load and the same faults; how they meet is up to the machine.
 """
 from __future__ import annotations
@@ -178,20 +179,21 @@ class Chaos:
                       f"{trouble.since - self.began:.2f} s): {trouble.text}")
         if len(blamed) > 20:
             self.fail(f"and {len(blamed) - 20} more of this kind")
-        for line in record.wrong[:20]:
+        for line in record.wrong[:20] + [f"the stores differed unknown to the proxy: {line}"
+                                         for line in self.world.mismatches]:
             self.fail(line)
         return len(record.troubles) - len(blamed), len(blamed)
 
     def summary(self, record: Record, excused: int, blamed: int) -> None:
         world = self.world
-        print(f"\nchaos: seed {self.seed}, {time.monotonic() - self.began:.0f} s, {world.windows.seconds():.0f} s of them "
-              "with the primary or the proxy broken")
+        print(f"\nchaos: seed {self.seed}, {time.monotonic() - self.began:.0f} s, {world.windows.seconds():.0f} s of "
+              "them with the primary or the proxy broken")
         print(f"  clients: {record.operations:,} operations, {record.acknowledged:,} writes of their own acknowledged, "
               f"{record.verified:,} answers known beforehand")
-        print(f"  records: {len(record.endings):,} keys of single writers and {len(record.jobs)} queues, looked up on both "
-              f"sides; {record.unknown} operations without an answer")
-        print(f"  troubles: {record.lost} lost connections and {record.refused} error replies; {excused} excused, {blamed} "
-              f"not; {len(record.wrong)} wrong answers")
+        print(f"  records: {len(record.endings):,} keys of single writers and {len(record.jobs)} queues, looked up on "
+              f"both sides; {record.unknown} operations without an answer")
+        print(f"  troubles: {record.lost} lost connections and {record.refused} error replies; {excused} excused, "
+              f"{blamed} not; {len(record.wrong)} wrong answers")
         print("  faults: " + ", ".join(f"{what} {count}" for what, count in sorted(world.counts.items())))
         print("  proxy: " + ", ".join(f"{name} {int(value):,}" for name, value in world.totals.items())
               + f", peak memory {world.peak_mib:.0f} MiB")
@@ -213,7 +215,8 @@ class Chaos:
                 relay.stop()
             self.rig.stop()
         if self.failures:
-            kept = shutil.copy(self.rig.proxy.log_path, Path(tempfile.gettempdir()) / f"chaos-{self.seed}.crossfade.log")
+            kept = Path(tempfile.gettempdir()) / f"chaos-{self.seed}.crossfade.log"
+            shutil.copy(self.rig.proxy.log_path, kept)
             print(f"the proxy's log: {kept}", file=sys.stderr)
         self.rig.remove()
         return 1 if self.failures else 0

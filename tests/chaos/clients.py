@@ -1,9 +1,9 @@
 """The load of the chaos run: clients in RESP2 and RESP3, each with its own record of what was acknowledged.
 
-A client mixes private cells (cells.py: alone, in pipelines, in transactions, written and read back), every command shape
-on hot keys that all share, and jobs that one client pushes and another waits for with a blocking move or pop. What goes
-wrong for it is kept with its time, so that the driver can tell whose fault it was: an error reply from when it was asked,
-a lost connection from the last answer on it.
+A client mixes private cells (cells.py: alone, in pipelines, in transactions, written and read back), every command
+shape on hot keys that all share, and jobs that one client pushes and another waits for with a blocking move or pop. What
+goes wrong for it is kept with its time, so that the driver can tell whose fault it was: an error reply from when it was
+asked, a lost connection from the last answer on it.
 """
 from __future__ import annotations
 
@@ -367,7 +367,8 @@ class Clients:
         for pair in range(number * 2, self.count - 1, self.processes * 2):
             if pair % 6 == 4:
                 shared.queues[pair] = Jobs(f"jobs:{pair}:0", f"done:{pair}:0", True)
-                clients += [Producer(self.port, self.seed, pair, shared), Consumer(self.port, self.seed, pair + 1, shared)]
+                clients += [Producer(self.port, self.seed, pair, shared),
+                            Consumer(self.port, self.seed, pair + 1, shared)]
             else:
                 clients += [Writer(self.port, self.seed, client, shared) for client in (pair, pair + 1)]
         threads = [threading.Thread(target=client.run, daemon=True) for client in clients]
@@ -392,8 +393,9 @@ def check_jobs(all_jobs: list[Jobs], ask: Any, store: str) -> list[str]:
         if len(missing) > (0 if jobs.moves else jobs.perhaps_popped):
             wrong.append(f"{store}: {jobs.key} lacks {len(missing)} acknowledged jobs: {sorted(missing)[:5]}, "
                          f"with {jobs.perhaps_popped} pops without an answer")
-        if len(seen) != len(set(seen)):
-            wrong.append(f"{store}: {jobs.key} has jobs twice: {sorted(job for job in set(seen) if seen.count(job) > 1)}")
+        twice = sorted(job for job in set(seen) if seen.count(job) > 1)
+        if twice:
+            wrong.append(f"{store}: {jobs.key} has jobs twice: {twice[:5]}")
         strange = set(seen) - jobs.pushed - jobs.perhaps_pushed
         if strange:
             wrong.append(f"{store}: {jobs.key} holds jobs that nobody pushed: {sorted(strange)[:5]}")

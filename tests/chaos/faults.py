@@ -152,7 +152,8 @@ class World:
         flat = {"repaired keys": status["dirty"]["repaired"], "copies failed": status["dirty"]["copies_failed"],
                 "dirty overflows": status["dirty"]["overflows"], "queue overflows": status["lag"]["overflows"],
                 "writes": status["writes"]["total"], "writes followed": status["writes"]["followed"],
-                "writes diverged": status["writes"]["diverged"], "unknown outcomes": status["writes"]["unknown_outcomes"],
+                "writes diverged": status["writes"]["diverged"],
+                "unknown outcomes": status["writes"]["unknown_outcomes"],
                 "reads compared": status["reads"]["compared"], "reads mismatched": status["reads"]["mismatched"],
                 "reads of the secondary": status["reads"]["new" if self.primary == "old" else "old"],
                 "settle differed": status["settle"]["differed"], "pops given back": status["clients"]["given_back"]}

@@ -1,8 +1,8 @@
 """A TCP relay in a process of its own, between a client and a server, which can hurt what passes through it.
 
-It passes bytes on, later (delay), slowly (throttle), or not at all for a while (stall); it cuts connections, on both sides
-or only on the near one, so that what it still holds reaches the server after the client has given up; it refuses new ones.
-What it has accepted is delivered in order, or the connection is cut. Each relay belongs to the process that started it.
+It passes bytes on, later (delay), slowly (throttle), or not at all for a while (stall); it cuts connections, on both
+sides or only on the near one, so that what it still holds reaches the server after the client has given up; it refuses
+new ones. What it has accepted is delivered in order, or the connection is cut. Each relay belongs to the process that started it.
 """
 from __future__ import annotations
 
@@ -108,6 +108,8 @@ class _Half(asyncio.Protocol):
         if self.other is None or self.other.transport is None:
             return
         loop = asyncio.get_running_loop()
+        if self.other.transport.is_closing():
+            self.held.clear()
         while self.held and self.other.writable and not self.settings.stalled:
             due = max(self.held[0][0], self.budget_at)
             if due > loop.time():

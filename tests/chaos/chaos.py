@@ -83,7 +83,7 @@ class Chaos:
 
     def drive(self) -> None:
         end = time.monotonic() + self.seconds
-        while time.monotonic() < end and self.world.dead is None:
+        while time.monotonic() < end and self.world.dead is None and not self.failures:
             busy, fault = choose(self.world, self.rng)
             second = None
             held = next(fault)
@@ -102,9 +102,27 @@ class Chaos:
             time.sleep(self.rng.uniform(0, 0.5))
             return
         self.wait_repaired()
+        if self.world.dead is None and not self.failures:
+            self.audit()
         goal, quiet_until = self.clients.operations + 300, time.monotonic() + self.rng.uniform(0, 1)
         wait_until(lambda: self.world.dead or self.clients.operations >= goal and time.monotonic() > quiet_until, 60,
                    "the clients go on")
+
+    def audit(self) -> None:
+        """The stores say that they agree: do they? Later a restarted store has everything copied, which would hide it."""
+        with self.clients.paused():
+            try:
+                self.rig.admin.wait_synced(REPAIR_SECONDS)
+            except AssertionError as error:
+                return self.fail(str(error))
+            self.compare_stores()
+            self.world.count("audits")
+        return None
+
+    def compare_stores(self) -> None:
+        old, new = self.rig.equal_digests(10)
+        if old != new:
+            self.fail("the stores differ:\n" + difference(self.rig.old.client, self.rig.new.client))
 
     def wait_repaired(self) -> dict:
         last: dict = {}
@@ -160,9 +178,7 @@ class Chaos:
             self.rig.admin.wait_synced(REPAIR_SECONDS)
         except AssertionError as error:
             self.fail(str(error))
-        old, new = self.rig.equal_digests(15)
-        if old != new:
-            self.fail("the stores differ:\n" + difference(self.rig.old.client, self.rig.new.client))
+        self.compare_stores()
         for side in ("old", "new"):
             with RawConnection(self.rig.server(side).port) as store:
                 def ask(requests: list) -> list[Any]:
@@ -194,6 +210,7 @@ class Chaos:
               f"both sides; {record.unknown} operations without an answer")
         print(f"  troubles: {record.lost} lost connections and {record.refused} error replies; {excused} excused, "
               f"{blamed} not; {len(record.wrong)} wrong answers")
+        print(f"  {world.counts.pop('audits', 0)} times in between, the clients kept still and the digests were compared")
         print("  faults: " + ", ".join(f"{what} {count}" for what, count in sorted(world.counts.items())))
         print("  proxy: " + ", ".join(f"{name} {int(value):,}" for name, value in world.totals.items())
               + f", peak memory {world.peak_mib:.0f} MiB")

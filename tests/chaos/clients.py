@@ -13,9 +13,11 @@ import signal
 import threading
 import time
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
+from admin import wait_until
 from cells import KINDS, Cell, Ending, Operation, agrees, plain, told
 from harness import die_with_parent
 from resp import Closed, ErrorReply, RawConnection, encode
@@ -78,6 +80,11 @@ class Client:
 
     def run(self) -> None:
         while not self.shared.stop.is_set():
+            if self.shared.pause.is_set():
+                self.shared.idle[self.number] = 1
+                time.sleep(0.02)
+                continue
+            self.shared.idle[self.number] = 0
             refused = self.record.refused
             try:
                 self.connect_if_needed()
@@ -311,6 +318,8 @@ class Consumer(Client):
 class Shared:
     """What the clients of one process share."""
     stop: Any
+    pause: Any
+    idle: Any  # by client: does it keep still
     operations: Any
     think_ms: float
     payload: bytes
@@ -324,7 +333,8 @@ class Clients:
                  payload: bytes = b""):
         self.port, self.seed, self.count, self.think_ms, self.payload = port, seed, count, think_ms, payload
         self.processes = processes
-        self.stop_event = _fork.Event()
+        self.stop_event, self.pause_event = _fork.Event(), _fork.Event()
+        self._idle = _fork.Array("b", count, lock=False)
         self._operations = _fork.Array("q", count, lock=False)
         self._children: list[tuple[Any, Any]] = []
 
@@ -340,6 +350,16 @@ class Clients:
     @property
     def operations(self) -> int:
         return sum(self._operations)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """All of them have the answers to what they have asked, and ask nothing."""
+        self.pause_event.set()
+        try:
+            wait_until(lambda: all(self._idle), ANSWER_SECONDS + 10, "all clients have their answers")
+            yield
+        finally:
+            self.pause_event.clear()
 
     def stop(self, timeout: float = 90.0) -> Record:
         self.stop_event.set()
@@ -361,7 +381,7 @@ class Clients:
         die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        shared = Shared(self.stop_event, self._operations, self.think_ms, self.payload, {})
+        shared = Shared(self.stop_event, self.pause_event, self._idle, self._operations, self.think_ms, self.payload, {})
         clients: list[Client] = []
         # Two by two, so that a producer and its consumer are in one process. Of six clients, two are such a pair.
         for pair in range(number * 2, self.count - 1, self.processes * 2):

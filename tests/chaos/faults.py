@@ -284,10 +284,11 @@ def cut_network(world: World, rng: random.Random, who: str) -> Fault:
     relay = world.relays[who]
     with world.broken(who, "cut"):
         if late:
-            relay.tell(delay_ms=rng.choice((20, 100, 300)))
-            time.sleep(0.3)
+            relay.tell(delay_ms=rng.choice((100, 300, 800)))
+            time.sleep(0.5)
         relay.tell(refusing=seconds > 0)
         relay.tell(cut="near" if late else "both")
+        relay.tell(delay_ms=0)  # the next connection is quicker than what is still on its way
         yield seconds
         relay.heal()
 

@@ -47,8 +47,8 @@ class Kill9Test(CrossfadeTest):
     def assert_only_repaired(self, rig: Rig) -> dict:
         """Repaired key by key: at no time was everything dirty, and no sweep has run."""
         status = self.assert_converged(rig)
-        self.assertEqual((status["synced"], status["dirty"]["overflows"], status["backfill"]["keys_done"]), ("yes", 0, 0),
-                         status)
+        figures = status["synced"], status["dirty"]["overflows"], status["backfill"]["keys_done"]
+        self.assertEqual(figures, ("yes", 0, 0), status)
         return status
 
     def plant(self, rig: Rig) -> None:
@@ -105,8 +105,8 @@ class UnderLoadTest(Kill9Test):
             self.plant(rig)
             in_flight, dirty = in_flight + found[0], dirty + found[1]
             repaired += status["dirty"]["repaired"]
-        self.say(f"{ROUNDS} times kill -9 under 20 writing clients: {in_flight} writes were in flight, {dirty} keys dirty "
-                 f"at the next start, {repaired} repaired, the digests equal each time")
+        self.say(f"{ROUNDS} times kill -9 under 20 writing clients: {in_flight} writes were in flight, {dirty} keys "
+                 f"dirty at the next start, {repaired} repaired, the digests equal each time")
         self.assertGreater(in_flight, 0, "nothing was in flight at any kill: the test has not met its moment")
 
     def test_what_the_stopped_secondary_had_not_read_yet_does_not_arrive_late(self) -> None:
@@ -181,18 +181,12 @@ class ManyDirtyKeysTest(Kill9Test):
 class UselessJournalTest(Kill9Test):
     """Everything is dirty then, the status says why, and all is copied again."""
 
-    def damaged(self, damage: Callable[[Path], None], reason: str, name: str = "journal", orderly: bool = False) -> None:
+    def damaged(self, damage: Callable[[Path], None], reason: str, name: str = "journal") -> None:
         rig = self.rig_on_fixed_ports(FAST_REPAIR)
         self.plant(rig)
         rig.new.pause()  # so that the status can be read before all is copied
         self.write_many(rig, 100)
-        if orderly:
-            rig.new.resume()
-            rig.admin.wait_settled()
-            rig.proxy.end()
-            rig.new.pause()
-        else:
-            rig.proxy.kill()
+        rig.proxy.kill()
         damage(rig.proxy.state_dir / name)
         rig.proxy.start()
         status = rig.admin.status()

@@ -83,7 +83,8 @@ class UnderLoadTest(Kill9Test):
         self.plant(rig)
         in_flight = dirty = repaired = 0
         for number in range(ROUNDS):
-            spec = LoadSpec(port=rig.proxy.port, clients=20, survive_errors=True, whole_databases=False, seed=number)
+            spec = LoadSpec(port=rig.proxy.port, clients=20, think_ms=0.3, survive_errors=True, whole_databases=False,
+                            seed=number)
             with Load(spec) as load:
                 load.wait_operations(rng.randrange(50, 400))
                 time.sleep(rng.uniform(0, 0.05))

@@ -100,6 +100,8 @@ struct BackfillConfig {
 struct LimitsConfig {
   int64_t secondary_queue_bytes = 64 << 20;  // beyond: queued writes are dropped and their keys made dirty
   int64_t dirty_keys = 1'000'000;            // beyond: everything is dirty, a sweep repairs it
+  int64_t journal_bytes = 256 << 20;         // each of its two files; beyond: keys are only counted, and a crash then
+                                             // makes everything dirty
   int64_t clients = 10'000;                  // beyond: "ERR max number of clients reached", closed
   int64_t client_output_bytes = 1 << 20;     // beyond: the client's next commands are not read until it has read
   int64_t client_pipeline = 256;             // commands in flight of one client; beyond: not read until answered

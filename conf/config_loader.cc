@@ -28,6 +28,7 @@ constexpr Range kRates{1, 10'000'000};
 constexpr Range kCounts{1, 1'000'000'000};
 constexpr Range kSmallCounts{1, 1'000'000};
 constexpr Range kBufferBytes{1 << 10, 1LL << 40};
+constexpr Range kJournalBytes{1 << 20, 16LL << 30};
 constexpr Range kTimeoutsMs{1, 24 * kHourMs};
 constexpr char kScriptModes[] = "\"auto\", \"copy\" or \"verbatim\"";
 
@@ -213,6 +214,7 @@ void Loader::ReadLimits(Section section) {
   LimitsConfig* limits = &config_.limits;
   section.Bytes("secondary_queue", kBufferBytes, &limits->secondary_queue_bytes);
   section.Count("dirty_keys", kCounts, &limits->dirty_keys);
+  section.Bytes("journal", kJournalBytes, &limits->journal_bytes);
   section.Count("clients", kSmallCounts, &limits->clients);
   section.Bytes("client_output", kBufferBytes, &limits->client_output_bytes);
   section.Count("client_pipeline", kSmallCounts, &limits->client_pipeline);

@@ -1,5 +1,6 @@
 #include "proxy/keeper.h"
 
+#include <random>
 #include <utility>
 
 #include "fmt/format.h"
@@ -12,10 +13,11 @@ Keeper::Keeper(Io* io, const Config& config, StateFile* file, DirtySet* dirty, c
   migration_.routing = config.routing;
 }
 
-absl::Status Keeper::Load() {
+absl::Status Keeper::Load(const Journal::Left& left) {
   auto loaded = file_->Load();
   if (!loaded.ok()) return loaded.status();
-  if (!loaded->has_value()) return Save(false);
+  instance_ = fmt::format("{:08x}", std::random_device()());
+  if (!loaded->has_value()) return Save();
   SavedState& state = **loaded;
   const std::string old_address = config_.backend(Side::kOld).address.ToString();
   const std::string new_address = config_.backend(Side::kNew).address.ToString();
@@ -30,49 +32,54 @@ absl::Status Keeper::Load() {
     }
     spdlog::warn("event=state_ignored directory={} reason=\"other stores, never flipped\" old={} new={}",
                  file_->directory(), state.addresses[0], state.addresses[1]);
-    return Save(false);
+    dirty_->Forget();  // these keys are of other stores
+    return Save();
   }
   fresh_ = false;
   migration_ = std::move(state.migration);
   identities_[0] = state.identities[0];
   identities_[1] = state.identities[1];
-  spdlog::info("event=state_loaded directory={} primary={} epoch={} synced={} clean={}", file_->directory(),
-               SideName(migration_.primary()), migration_.epoch, Name(migration_.synced), state.clean);
-  const bool relied_upon = migration_.synced == Synced::kYes || migration_.cold || !migration_.keep_secondary.empty();
-  if (!state.clean && relied_upon) {
-    // What was in flight when the last run ended is unknown, and so are the keys that were dirty then.
-    dirty_->MarkEverything(0);
-    Unsync(migration_.keep_secondary.empty()
-               ? "the last run did not end in an orderly way: everything is copied again"
-               : "the last run did not end in an orderly way: what was in flight may be missing on the secondary");
-  } else if (state.everything_dirty) {
-    dirty_->MarkEverything(0);
-  }
-  return Save(false);
+  if (!state.instance.empty()) instance_ = state.instance;
+  had_predecessor_ = true;
+  spdlog::info("event=state_loaded directory={} primary={} epoch={} synced={} in_flight={} dirty_keys={}",
+               file_->directory(), SideName(migration_.primary()), migration_.epoch, Name(migration_.synced),
+               left.in_flight, dirty_->size());
+  JudgeJournal(left);
+  // A disk that is full now must not keep the application from its store: what was saved before still holds.
+  SaveOrLog();
+  return absl::OkStatus();
 }
 
-absl::Status Keeper::Save(bool clean) {
+// What was in flight when the last run ended, and what was dirty then, is dirty now. Unless that can't be known.
+void Keeper::JudgeJournal(const Journal::Left& left) {
+  const bool relied_upon = migration_.synced == Synced::kYes || migration_.cold || !migration_.keep_secondary.empty();
+  const std::string why = left.fresh ? "it is missing" : left.useless;
+  if (why.empty() || !relied_upon) return;
+  dirty_->MarkEverything(0);
+  Unsync(
+      fmt::format("the journal of the last run can't be relied on ({}): what was in flight may be missing on the "
+                  "secondary{}",
+                  why,
+                  migration_.keep_secondary.empty()
+                      ? ". Everything is copied again; a verification afterwards shows whether the stores agree"
+                      : ""));
+}
+
+absl::Status Keeper::Save() {
   SavedState state;
   state.addresses[0] = config_.backend(Side::kOld).address.ToString();
   state.addresses[1] = config_.backend(Side::kNew).address.ToString();
   state.migration = migration_;
   state.identities[0] = identities_[0];
   state.identities[1] = identities_[1];
-  state.everything_dirty = dirty_->everything();
-  state.clean = clean;
+  state.instance = instance_;
   return file_->Save(state);
 }
 
 void Keeper::SaveOrLog() {
-  if (const absl::Status saved = Save(false); !saved.ok()) {
+  if (const absl::Status saved = Save(); !saved.ok()) {
     spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
   }
-}
-
-// A restart before the sweep has ended must know that one is due.
-void Keeper::MarkEverything(uint64_t order) {
-  dirty_->MarkEverything(order);
-  SaveOrLog();
 }
 
 void Keeper::Unsync(const std::string& why) {
@@ -153,11 +160,11 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
   }
   const bool turned_off = routing.secondary == SecondaryMode::kOff && before.routing.secondary != SecondaryMode::kOff;
   if (turned_off) Unsync("the secondary was off: what was written meanwhile is missing there");
-  if (const absl::Status saved = Save(false); !saved.ok()) {
+  if (const absl::Status saved = Save(); !saved.ok()) {
     migration_ = before;
     return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
   }
-  if (turned_off) MarkEverything(order);
+  if (turned_off) dirty_->MarkEverything(order);
   spdlog::info("event=routing reads_new={} compare={} ack={} secondary={} split={} on_miss={} cold={}",
                routing.reads_new, routing.compare, Name(routing.ack), Name(routing.secondary), Name(routing.split),
                Name(routing.on_miss), migration_.cold);
@@ -172,11 +179,11 @@ absl::Status Keeper::Resync(uint64_t order) {
   migration_.distrust.clear();
   migration_.keep_secondary.clear();
   Unsync("resync: everything is copied from the primary");
-  if (const absl::Status saved = Save(false); !saved.ok()) {
+  if (const absl::Status saved = Save(); !saved.ok()) {
     migration_ = before;
     return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
   }
-  MarkEverything(order);
+  dirty_->MarkEverything(order);
   spdlog::warn("event=resync primary={}", SideName(migration_.primary()));
   return absl::OkStatus();
 }
@@ -202,11 +209,11 @@ absl::Status Keeper::Flip(Side to, double pause_ms, bool forced, uint64_t order)
     Unsync(
         fmt::format("{} was made primary by force: everything is copied to {}", SideName(to), SideName(OtherSide(to))));
   }
-  if (const absl::Status saved = Save(false); !saved.ok()) {
+  if (const absl::Status saved = Save(); !saved.ok()) {
     migration_ = before;
     return absl::InternalError("not flipped, because it could not be saved: " + std::string(saved.message()));
   }
-  if (forced && !equal) MarkEverything(order);
+  if (forced && !equal) dirty_->MarkEverything(order);
   spdlog::warn("event=flipped primary={} epoch={} forced={}", SideName(to), migration_.epoch, forced);
   return absl::OkStatus();
 }

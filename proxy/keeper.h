@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "conf/config.h"
 #include "proxy/io.h"
+#include "proxy/journal.h"
 #include "proxy/server_info.h"
 #include "proxy/state_file.h"
 #include "routing/dirty_set.h"
@@ -32,8 +33,9 @@ class Keeper {
   // All must outlive this object; `dirty` and `counters` are the lane's.
   Keeper(Io* io, const Config& config, StateFile* file, DirtySet* dirty, const Counters* counters);
 
-  // Reads the state file. FailedPrecondition when it belongs to another pair of stores.
-  absl::Status Load();
+  // Reads the state file, and judges what the journal has left. FailedPrecondition when it belongs to another pair of
+  // stores.
+  absl::Status Load(const Journal::Left& left);
 
   const Migration& migration() const { return migration_; }
   Migration* mutable_migration_for_lane() { return &migration_; }
@@ -53,13 +55,16 @@ class Keeper {
   void SweepEnded(bool finished, const std::string& why);
   // "Everything is dirty" has come over us since the last look.
   void NoticeOverflow();
-  // Saves, saying whether a restart may believe that the stores agree.
-  absl::Status Save(bool clean);
+  absl::Status Save();
+  // Names this proxy's connections at the stores; the same after each restart.
+  const std::string& instance() const { return instance_; }
+  // A run before this one has used the same stores.
+  bool had_predecessor() const { return had_predecessor_; }
 
  private:
-  void MarkEverything(uint64_t order);
   void Unsync(const std::string& why);
   void SaveOrLog();
+  void JudgeJournal(const Journal::Left& left);
   void DecideFirstSync();
 
   Io* io_;
@@ -69,6 +74,8 @@ class Keeper {
   const Counters* counters_;
   Migration migration_;
   ServerInfo identities_[2];
+  std::string instance_;
+  bool had_predecessor_ = false;
   bool fresh_ = true;  // no state file: whether the stores were empty decides
   bool first_seen_[2] = {false, false};
   int64_t first_keys_[2] = {0, 0};

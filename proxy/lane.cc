@@ -64,6 +64,7 @@ void Lane::ReleaseIfOver(Slot* slot) {
   CHECK(slot->order != 0);  // a slot is freed once
   const auto over = [](Half half) { return half == Half::kNone || half == Half::kDone; };
   if (!over(slot->primary) || !over(slot->secondary)) return;
+  if (slot->journalled != KeyLog::kNowhere) journal_->Erase(std::exchange(slot->journalled, KeyLog::kNowhere));
   if (slot->kind == Slot::Kind::kQuestion) {
     // The slot is free before its owner hears of it: what it does then may end what we stand on.
     const auto done = std::move(slot->question_done);

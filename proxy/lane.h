@@ -29,6 +29,7 @@
 #include "routing/dirty_set.h"
 #include "routing/expiry_watch.h"
 #include "routing/key_gates.h"
+#include "routing/key_log.h"
 #include "routing/migration.h"
 #include "routing/plan.h"
 #include "routing/read_splitter.h"
@@ -96,6 +97,7 @@ class Lane : private Link::Owner {
     LoginId login = 0;
     int64_t sent_us = 0;
     KeyGates::Id gate = 0;
+    KeyLog::Place journalled = KeyLog::kNowhere;
     BlockCopies copies;
     std::string bytes;
     int replies = 0;  // that `bytes` will have; EXEC's is at exec_at
@@ -111,8 +113,15 @@ class Lane : private Link::Owner {
   // May `key` be copied, or compared on both sides, now?
   bool Gated(std::string_view key) const { return !gates_.empty() && gates_.Blocks(key); }
   void set_logins(const Logins* logins);
+  // What its connections are called at the stores (Upstream::set_name). Before Start.
+  void set_name(const std::string& name, bool end_namesakes) {
+    old_.set_name(name, end_namesakes);
+    new_.set_name(name, end_namesakes);
+  }
   // Without one every script is run again on the secondary. Must outlive this object.
   void set_scripts(ScriptBook* scripts) { scripts_ = scripts; }
+  // Where the keys of writes in flight are kept over a crash of the process. Must outlive this object.
+  void set_journal(KeyLog* journal) { journal_ = journal; }
   // Copies one key from the primary to the secondary. `done(true)` once the secondary has it; the dirty set has been
   // told. REQUIRES: CanCopy().
   void SubmitCopy(const DirtySet::Key& key, std::function<void(bool copied)> done);
@@ -188,6 +197,9 @@ class Lane : private Link::Owner {
   bool CopiesItsKeys(const QueuedCommand& command) const;
   static bool HasEffects(const std::vector<QueuedCommand>& commands);
   bool LoginUsable(LoginId login, ReplyTo to);
+  void NoteKeys(const CommandRow& row, RequestView request, const KeyIndices& keys, int db);
+  KeyLog::Place JournalNoted();
+  KeyLog::Place JournalBlock(const std::vector<QueuedCommand>& commands);
   ScriptPlan PlanScript(const CommandRow& row, RequestView request) const;
   void ReserveFollow(Slot* slot);
   void NoteUnfollowed(Slot* slot, DirtyCause cause);
@@ -253,6 +265,9 @@ class Lane : private Link::Owner {
   KeyGates gates_;
   const Logins* logins_ = nullptr;
   ScriptBook* scripts_ = nullptr;
+  KeyLog* journal_ = nullptr;
+  std::vector<KeyLog::Key> noted_keys_;  // of the write that is about to be journalled
+  bool noted_unknown_ = false;           // … and it writes some that nobody can name
   struct Swap {
     uint64_t order;
     int a, b;

@@ -61,9 +61,40 @@ bool Lane::Submit(const Plan& plan, RequestView request, ReplyTo to, int db, int
   }
   slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && plan.act == Plan::Act::kWrite;
   slot->no_follow = plan.act == Plan::Act::kBoth;
+  if (journal_ != nullptr && !slot->no_follow && !slot->script.reads_only) {
+    NoteKeys(*slot->row, request, slot->keys, db);
+    slot->journalled = JournalNoted();
+  }
   SendToPrimary(slot);
   ReserveFollow(slot);
   return false;
+}
+
+// A write's keys are where a crash can't take them before the primary may have the write (I2, I8).
+void Lane::NoteKeys(const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
+  for (uint32_t key : keys) noted_keys_.push_back({db, request.arg(key)});
+  if (keys.empty()) noted_unknown_ = true;
+  BlockCopies::Key other;
+  if (!OtherDatabaseKey(row, request, &other)) return;
+  noted_keys_.push_back({other.db, request.arg(row.name == "move" ? 1 : 2)});
+}
+
+KeyLog::Place Lane::JournalNoted() {
+  const bool unknown = std::exchange(noted_unknown_, false);
+  const KeyLog::Place place = unknown               ? journal_->AppendUnknown()
+                              : noted_keys_.empty() ? KeyLog::kNowhere
+                                                    : journal_->Append(noted_keys_, 0);
+  noted_keys_.clear();
+  return place;
+}
+
+KeyLog::Place Lane::JournalBlock(const std::vector<QueuedCommand>& commands) {
+  if (journal_ == nullptr) return KeyLog::kNowhere;
+  for (const QueuedCommand& command : commands) {
+    if (command.row->route != Route::kWrite) continue;
+    NoteKeys(*command.row, command.request.view(), FindKeys(*command.row, command.request.view()), command.db);
+  }
+  return JournalNoted();
 }
 
 bool Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
@@ -74,6 +105,9 @@ bool Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
   const bool readable = (to_secondary || to_compare) && Readable(*slot);
   slot->shifted = to_secondary && readable;
   slot->compare = to_compare && readable;
+  if (!dirty_->clean()) {
+    for (uint32_t key : slot->keys) dirty_->Wanted(slot->db, slot->request.view().arg(key));
+  }
   if (to_secondary && !readable) ++counters_->reads_fallback;
   if (to_compare && !readable) ++counters_->reads_not_comparable;
   if (!slot->shifted || slot->compare) SendToPrimary(slot);
@@ -148,6 +182,7 @@ void Lane::SubmitTransaction(std::vector<QueuedCommand> commands, ReplyTo to, in
   const bool writes = HasEffects(slot->transaction);
   slot->no_follow = !writes;
   slot->wait_for_both = migration_->routing.ack == AckMode::kBoth && writes;
+  slot->journalled = JournalBlock(slot->transaction);
   SendTransaction(slot);
   if (writes) ReserveFollow(slot);
 }
@@ -198,6 +233,7 @@ void Lane::BeginElsewhere(Elsewhere* transaction, std::function<void(bool)> star
     if (BlockCopies::Key other; OtherDatabaseKey(*command.row, request, &other)) keys.push_back(other.name);
     everything = everything || (places.empty() && command.row->route == Route::kWrite);
   }
+  transaction->journalled = JournalBlock(transaction->commands);
   transaction->gate = gates_.Close(std::move(keys), everything);
   transaction->copies =
       PlanCopies(transaction->commands, [this](const QueuedCommand& command) { return CopiesItsKeys(command); });
@@ -227,6 +263,7 @@ void Lane::BeginElsewhere(Elsewhere* transaction, std::function<void(bool)> star
 }
 
 void Lane::CancelElsewhere(Elsewhere* transaction) {
+  if (journal_ != nullptr) journal_->Erase(transaction->journalled);
   gates_.Open(transaction->gate);
   if (drained()) owner_->OnDrained();
 }
@@ -240,6 +277,7 @@ void Lane::EndElsewhere(Elsewhere* transaction, const absl::StatusOr<std::vector
   slot->copies = std::move(transaction->copies);
   const bool writes = HasEffects(slot->transaction);
   slot->no_follow = !writes;
+  slot->journalled = transaction->journalled;
   gates_.Open(transaction->gate);
   if (!replies.ok()) return PrimaryBroke(slot, replies.status());
   slot->multi_refused = IsErrorReply(replies->front());

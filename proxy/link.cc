@@ -28,9 +28,9 @@ void Link::SwitchLogin(LoginId login, int protocol, int64_t now_us, std::string*
   Owe(nullptr, Owed::What::kSwitch, now_us);
   const std::string version = std::to_string(protocol);
   if (login == 0 && password.empty()) {
-    AppendCommand(out, {"HELLO", version, "SETNAME", "crossfade"});
+    AppendCommand(out, {"HELLO", version, "SETNAME", name_});
   } else {
-    AppendCommand(out, {"HELLO", version, "AUTH", user.empty() ? "default" : user, password, "SETNAME", "crossfade"});
+    AppendCommand(out, {"HELLO", version, "AUTH", user.empty() ? "default" : user, password, "SETNAME", name_});
   }
   Owe(nullptr, Owed::What::kLogin, now_us);
   protocol_ = protocol;

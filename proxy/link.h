@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "conf/config.h"
@@ -52,6 +53,11 @@ class Link : private Upstream::Owner {
   // All must outlive this object.
   Link(Io* io, Side side, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner);
 
+  // See Upstream::set_name. Before Start.
+  void set_name(const std::string& name, bool end_namesakes) {
+    name_ = name;
+    upstream_.set_name(name, end_namesakes);
+  }
   void Start() { upstream_.Start(); }
   Side side() const { return side_; }
   bool up() const { return upstream_.up(); }
@@ -105,6 +111,7 @@ class Link : private Upstream::Owner {
 
   const Logins* logins_ = nullptr;
   const BackendConfig& backend_;
+  std::string name_ = "crossfade";
   int db_ = 0;
   int protocol_ = 2;
   LoginId login_ = 0;

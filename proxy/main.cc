@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "proxy/cli.h"
+#include "proxy/disk.h"
 #include "proxy/proxy.h"
 #include "proxy/uv_io.h"
 #include "spdlog/sinks/stdout_sinks.h"
@@ -31,8 +32,10 @@ int RunProxy(const Config& config) {
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e level=%l %v");
   signal(SIGPIPE, SIG_IGN);
   RaiseFileLimit(config.limits.clients);
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
   UvIo io;
-  auto proxy = Proxy::Start(&io, config);
+  Disk disk;
+  auto proxy = Proxy::Start(&io, &disk, config);
   if (!proxy.ok()) {
     fprintf(stderr, "crossfade: %s\n", std::string(proxy.status().message()).c_str());
     return 2;

@@ -58,6 +58,11 @@ absl::StatusOr<std::unique_ptr<PrivateConnection>> PrivatePool::Take(const Priva
       if (replies.ok() && IsErrorReply(replies->front())) connection->Cut(absl::UnauthenticatedError("login refused"));
     });
   }
+  if (!name_.empty()) {
+    std::string named;
+    AppendCommand(&named, {"CLIENT", "SETNAME", name_});
+    (*made)->Call(named, 1, 0, [](const PrivateConnection::Replies&) {});  // some services, and some users, may not
+  }
   (*made)->Switch(state.db, lane_->link(state.side).info().resp3 ? state.protocol : 2);
   return made;
 }

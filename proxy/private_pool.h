@@ -4,6 +4,8 @@
 
 #include <deque>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "conf/config.h"
@@ -17,6 +19,9 @@ class PrivatePool {
  public:
   // All must outlive this object, and this object what it hands out.
   PrivatePool(Io* io, const Config* config, const Lane* lane, const Logins* logins);
+
+  // What its connections are called at the stores.
+  void set_name(std::string name) { name_ = std::move(name); }
 
   // A connection in this state: an idle one, or a new one that logs in by itself. ResourceExhausted beyond the limit.
   absl::StatusOr<std::unique_ptr<PrivateConnection>> Take(const PrivateConnection::State& state);
@@ -42,6 +47,7 @@ class PrivatePool {
   const Logins* logins_;
   size_t live_[2] = {0, 0};
   uint64_t refused_ = 0;
+  std::string name_;
   std::deque<std::unique_ptr<PrivateConnection>> idle_;
 };
 

@@ -30,8 +30,9 @@ ServiceFacts FactsOf(const Config& config) {
 
 }  // namespace
 
-Proxy::Proxy(Io* io, const Config& config)
+Proxy::Proxy(Io* io, Storage* storage, const Config& config)
     : io_(io),
+      storage_(storage),
       config_(config),
       started_ms_(io->clock()->WallMs()),
       facts_(FactsOf(config)),
@@ -43,21 +44,27 @@ Proxy::Proxy(Io* io, const Config& config)
 
 Proxy::~Proxy() = default;
 
-absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(Io* io, const Config& config) {
-  auto proxy = std::unique_ptr<Proxy>(new Proxy(io, config));
+absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(Io* io, Storage* storage, const Config& config) {
+  auto proxy = std::unique_ptr<Proxy>(new Proxy(io, storage, config));
   if (const absl::Status opened = proxy->Open(); !opened.ok()) return opened;
   return proxy;
 }
 
 absl::Status Proxy::Open() {
-  auto state_file = StateFile::Open(config_.state_dir);
+  auto state_file = StateFile::Open(storage_, config_.state_dir);
   if (!state_file.ok()) return state_file.status();
   state_file_ = std::move(*state_file);
   keeper_ = std::make_unique<Keeper>(io_, config_, state_file_.get(), &dirty_, &counters_);
-  if (const absl::Status loaded = keeper_->Load(); !loaded.ok()) return loaded;
+  auto journal = Journal::Open(storage_, config_.state_dir, static_cast<size_t>(config_.limits.journal_bytes));
+  if (!journal.ok()) return journal.status();
+  journal_ = std::move(*journal);
+  if (const absl::Status loaded = keeper_->Load(journal_->Recover(&dirty_)); !loaded.ok()) return loaded;
   const Migration* migration = &keeper_->migration();
   lane_ =
       std::make_unique<Lane>(io_, config_, migration, &dirty_, &expiry_, &counters_, static_cast<Lane::Owner*>(this));
+  lane_->set_journal(journal_->in_flight());
+  const std::string name = "crossfade-" + keeper_->instance();
+  lane_->set_name(name, keeper_->had_predecessor());
   repair_ = std::make_unique<Repair>(io_, &config_.repair, migration, &dirty_, lane_.get());
   sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(), [this](bool finished) {
     if (finished) dirty_.SweepDone(sweep_->order());
@@ -74,6 +81,7 @@ absl::Status Proxy::Open() {
   settle_ = std::make_unique<Settle>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), key_check_.get(),
                                      [this] { repair_->Wake(); });
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
+  pool_->set_name(name);
   watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
   feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
   errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
@@ -315,6 +323,7 @@ void Proxy::Tick() {
     next_second_ms_ = now_ms + 1000;
     lane_->Tick();
     tracking_->Tick();
+    journal_->Tick();
     if (++seconds_ % 10 == 0) lane_->RotateLatencies();
     for (auto& [id, client] : clients_) {
       if (!client->closing()) continue;
@@ -409,9 +418,9 @@ void Proxy::CheckShutdown() {
   const bool clean = quiet && dirty_.clean();
   const bool may_improve = lane_->primary().up() && (!quiet || (lane_->CanCopy() && !dirty_.everything()));
   if (!clean && may_improve && io_->clock()->NowUs() < shutdown_by_us_) return;
-  if (const absl::Status saved = keeper_->Save(clean); !saved.ok()) {
-    spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
-  }
+  absl::Status saved = keeper_->Save();
+  saved.Update(journal_->Close());
+  if (!saved.ok()) spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
   spdlog::info("event=shutdown clean={} dirty_keys={} slots={}", clean, dirty_.size(), lane_->slots_in_use());
   std::exchange(shutdown_done_, nullptr)();
 }

@@ -19,6 +19,7 @@
 #include "proxy/flip_runner.h"
 #include "proxy/http_server.h"
 #include "proxy/io.h"
+#include "proxy/journal.h"
 #include "proxy/keeper.h"
 #include "proxy/key_check.h"
 #include "proxy/lane.h"
@@ -28,6 +29,7 @@
 #include "proxy/second_look.h"
 #include "proxy/settle.h"
 #include "proxy/state_file.h"
+#include "proxy/storage.h"
 #include "proxy/sweep.h"
 #include "proxy/tracking.h"
 #include "proxy/waiting_room.h"
@@ -44,7 +46,8 @@ class Proxy : private Lane::Owner,
               private Feeds::Owner {
  public:
   // Loads the state and listens; the backends are reached for in the background. The status says what to do.
-  static absl::StatusOr<std::unique_ptr<Proxy>> Start(Io* io, const Config& config);
+  // `io` and `storage` must outlive it.
+  static absl::StatusOr<std::unique_ptr<Proxy>> Start(Io* io, Storage* storage, const Config& config);
   ~Proxy() override;
 
   Address listen_address() const { return listening_->address(); }
@@ -63,6 +66,7 @@ class Proxy : private Lane::Owner,
   const Config& config() const { return config_; }
   const Lane& lane() const { return *lane_; }
   const DirtySet& dirty() const { return dirty_; }
+  const Journal& journal() const { return *journal_; }
   const ExpiryWatch& expiry() const { return expiry_; }
   const Counters& counters() const { return counters_; }
   const Migration& migration() const { return keeper_->migration(); }
@@ -82,7 +86,7 @@ class Proxy : private Lane::Owner,
   int64_t now_ms() const { return io_->clock()->WallMs(); }
 
  private:
-  Proxy(Io* io, const Config& config);
+  Proxy(Io* io, Storage* storage, const Config& config);
 
   absl::Status Open();
   void OnAccept(std::unique_ptr<Stream> stream);
@@ -144,6 +148,7 @@ class Proxy : private Lane::Owner,
   void OnGone(Client* client) override;
 
   Io* io_;
+  Storage* storage_;
   Config config_;
   int64_t started_ms_;
   ServiceFacts facts_;
@@ -151,10 +156,11 @@ class Proxy : private Lane::Owner,
   Logins logins_;
   ScriptBook scripts_;
   ReadSplitter splitter_;
+  std::unique_ptr<StateFile> state_file_;
+  std::unique_ptr<Journal> journal_;
   DirtySet dirty_;
   ExpiryWatch expiry_;
   Counters counters_;
-  std::unique_ptr<StateFile> state_file_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<Repair> repair_;

@@ -16,6 +16,7 @@
 #include "routing/block.h"
 #include "routing/command_table.h"
 #include "routing/dirty_set.h"
+#include "routing/key_log.h"
 #include "routing/rewrite.h"
 #include "routing/script_book.h"
 #include "routing/session.h"
@@ -77,6 +78,7 @@ struct Slot {
   int64_t answered_us = 0;  // when the primary's reply came, if that was not on the lane's own connection; else 0
   int primary_left = 0;     // replies still to come
   int secondary_left = 0;
+  KeyLog::Place journalled = KeyLog::kNowhere;  // its keys, from before the primary is asked until both sides are over
   size_t charged_bytes = 0;  // what it counts for in the secondary's backlog
   std::string primary_reply;
   std::string secondary_reply;

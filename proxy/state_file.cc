@@ -1,15 +1,6 @@
 #include "proxy/state_file.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <utility>
 
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
@@ -53,8 +44,7 @@ Json ToJson(const SavedState& state) {
           {"keep_secondary", state.migration.keep_secondary},
           {"flips", flips},
           {"identities", identities},
-          {"everything_dirty", state.everything_dirty},
-          {"clean", state.clean}};
+          {"instance", state.instance}};
 }
 
 template <typename T>
@@ -88,11 +78,10 @@ bool FromJson(const Json& json, SavedState* state) {
                         Get(json, "reads_new", &routing.reads_new) && Get(json, "compare", &routing.compare) &&
                         GetName(json, "split", &routing.split) && GetName(json, "on_miss", &routing.on_miss) &&
                         Get(json, "synced", &synced) && Get(json, "unsynced_why", &migration.unsynced_why) &&
-                        Get(json, "cold", &migration.cold) && Get(json, "distrust", &migration.distrust) &&
-                        Get(json, "clean", &state->clean);
+                        Get(json, "cold", &migration.cold) && Get(json, "distrust", &migration.distrust);
   if (!complete) return false;
   Get(json, "keep_secondary", &migration.keep_secondary);
-  Get(json, "everything_dirty", &state->everything_dirty);
+  Get(json, "instance", &state->instance);
   migration.synced = synced ? Synced::kYes : Synced::kNo;
   for (const Json& entry : json.value("flips", Json::array())) {
     FlipRecord flip;
@@ -112,71 +101,22 @@ bool FromJson(const Json& json, SavedState* state) {
   return true;
 }
 
-absl::Status IoError(const std::string& what) {
-  return absl::UnavailableError(fmt::format("{}: {}", what, strerror(errno)));
-}
-
-// Writes all of it and waits for the disk.
-absl::Status WriteSynced(const std::string& path, const std::string& text) {
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return IoError("open " + path);
-  size_t written = 0;
-  while (written < text.size()) {
-    const ssize_t size = write(file, text.data() + written, text.size() - written);
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) {
-      const absl::Status error = IoError("write " + path);
-      close(file);
-      return error;
-    }
-    written += static_cast<size_t>(size);
-  }
-  const bool synced = fdatasync(file) == 0;
-  const absl::Status error = synced ? absl::OkStatus() : IoError("sync " + path);
-  close(file);
-  return error;
-}
-
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<StateFile>> StateFile::Open(const std::string& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) {
-    return absl::FailedPreconditionError(
-        fmt::format("can't make the state directory {}: {}; name one that you may write to with --state DIR", directory,
-                    error.message()));
-  }
-  const std::string lock_path = directory + "/lock";
-  const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0) {
-    return absl::FailedPreconditionError(
-        fmt::format("can't write to the state directory {}: {}; name one that you may write to with --state DIR",
-                    directory, strerror(errno)));
-  }
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    close(lock);
-    return absl::FailedPreconditionError(fmt::format(
-        "another crossfade is using the state directory {}; stop it, or name another with --state DIR", directory));
-  }
-  return std::unique_ptr<StateFile>(new StateFile(directory, lock));
-}
-
-StateFile::~StateFile() {
-  close(lock_);
+absl::StatusOr<std::unique_ptr<StateFile>> StateFile::Open(Storage* storage, const std::string& directory) {
+  auto lock = storage->Hold(directory);
+  if (!lock.ok()) return lock.status();
+  return std::unique_ptr<StateFile>(new StateFile(storage, directory, std::move(*lock)));
 }
 
 absl::StatusOr<std::optional<SavedState>> StateFile::Load() const {
-  std::ifstream file(path());
-  if (!file) {
-    std::error_code error;
-    if (!std::filesystem::exists(std::filesystem::symlink_status(path(), error))) return std::optional<SavedState>();
+  const auto text = storage_->Read(path());
+  if (!text.ok()) {
     return absl::FailedPreconditionError(
-        fmt::format("can't read {}; which store is primary can't be known without it", path()));
+        fmt::format("{}; which store is primary can't be known without it", std::string(text.status().message())));
   }
-  std::stringstream text;
-  text << file.rdbuf();
-  const Json json = Json::parse(text.str(), nullptr, false);
+  if (!text->has_value()) return std::optional<SavedState>();
+  const Json json = Json::parse(**text, nullptr, false);
   SavedState state;
   int format = 0;
   if (json.is_discarded() || !json.is_object() || !Get(json, "format", &format) || format != kFormat ||
@@ -190,15 +130,7 @@ absl::StatusOr<std::optional<SavedState>> StateFile::Load() const {
 }
 
 absl::Status StateFile::Save(const SavedState& state) const {
-  const std::string text = ToJson(state).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  const std::string temporary = path() + ".new";
-  if (const absl::Status written = WriteSynced(temporary, text); !written.ok()) return written;
-  if (rename(temporary.c_str(), path().c_str()) != 0) return IoError("rename " + temporary);
-  const int directory = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return IoError("open " + directory_);
-  const bool synced = fsync(directory) == 0;
-  close(directory);
-  return synced ? absl::OkStatus() : IoError("sync " + directory_);
+  return storage_->Replace(path(), ToJson(state).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace crossfade

@@ -66,6 +66,12 @@ Json Attention(const Proxy& proxy) {
     list.push_back(fmt::format("{} times a client was refused a connection of its own (limits.private_connections)",
                                proxy.private_pool().refused()));
   }
+  for (const KeyLog* log : {&proxy.journal().in_flight(), &proxy.journal().dirty()}) {
+    if (log->unlogged() == 0 || log->trouble().empty()) continue;
+    list.push_back(fmt::format("the state directory has no room for the keys of {} writes ({}): if the proxy is killed "
+                               "now, everything is dirty at the next start. Make room on its disk",
+                               log->unlogged(), log->trouble()));
+  }
   if (proxy.dirty().everything())
     list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
   if (proxy.lane().shedding())
@@ -146,6 +152,16 @@ Json BackfillJson(const Proxy& proxy) {
 
 namespace {
 
+Json JournalJson(const Proxy& proxy) {
+  const KeyLog& in_flight = proxy.journal().in_flight();
+  const KeyLog& dirty = proxy.journal().dirty();
+  return {{"in_flight_bytes", in_flight.live_bytes()},
+          {"dirty_bytes", dirty.live_bytes()},
+          {"file_bytes", in_flight.size_bytes() + dirty.size_bytes()},
+          {"limit_bytes", proxy.config().limits.journal_bytes},
+          {"unlogged", in_flight.unlogged() + dirty.unlogged()}};
+}
+
 Json SettleJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
   return {{"waiting", proxy.settle().waiting()},  {"limit", proxy.config().limits.settle_keys},
@@ -170,6 +186,7 @@ Json StatusJson(const Proxy& proxy) {
                  {"limit_bytes", proxy.config().limits.secondary_queue_bytes},
                  {"overflows", counters.queue_overflows}};
   json["dirty"] = DirtyJson(proxy);
+  json["journal"] = JournalJson(proxy);
   json["writes"] = {{"total", counters.writes_total},
                     {"followed", counters.writes_followed},
                     {"diverged", counters.writes_diverged},

@@ -80,8 +80,9 @@ void Upstream::SendHandshake() {
   ask(Step::kHello, {"HELLO", "3"});
   ask(Step::kInfo, {"INFO"});
   ask(Step::kDatabases, {"CONFIG", "GET", "databases"});
-  ask(Step::kName, {"CLIENT", "SETNAME", "crossfade"});
+  ask(Step::kName, {"CLIENT", "SETNAME", name_});
   ask(Step::kId, {"CLIENT", "ID"});
+  if (end_namesakes_) ask(Step::kList, {"CLIENT", "LIST"});
   stream_->Write(out);
 }
 
@@ -115,6 +116,13 @@ void Upstream::OnHandshakeReply(std::string_view bytes) {
       break;
     case Step::kName:
       break;  // some services refuse names
+    case Step::kList:
+      if (reply.is_error()) {
+        greeting_.kill_refused = text;
+      } else {
+        EndNamesakes(reply.text);
+      }
+      break;
     case Step::kKill:
       // "No such client" is the usual answer: it is gone already.
       if (reply.is_error() && reply.text.find("No such client") == std::string_view::npos)
@@ -123,6 +131,7 @@ void Upstream::OnHandshakeReply(std::string_view bytes) {
   }
   if (step_ < steps_.size()) return;
   if (!handshake_error_.ok()) return Fail(handshake_error_);
+  end_namesakes_ = false;
   // Ids start over in a new process: there ours could be somebody else's, and nothing of ours has survived anyway.
   if (steps_.back() != Step::kKill && info_.connection_id != 0 && SameProcess(info_, greeting_)) {
     steps_.push_back(Step::kKill);
@@ -137,6 +146,22 @@ void Upstream::OnHandshakeReply(std::string_view bytes) {
   last_error_.clear();
   Move(State::kUp);
   owner_->OnUp();
+}
+
+// CLIENT LIST has a line for each connection, of fields such as id=7 and name=crossfade-1f00.
+void Upstream::EndNamesakes(std::string_view client_list) {
+  std::string out;
+  while (!client_list.empty()) {
+    const size_t end = std::min(client_list.find('\n'), client_list.size());
+    const std::string_view line = client_list.substr(0, end);
+    client_list.remove_prefix(std::min(end + 1, client_list.size()));
+    if (!line.starts_with("id=") || line.find(" name=" + name_ + " ") == std::string_view::npos) continue;
+    const std::string_view id = line.substr(3, line.find(' ') - 3);
+    if (id == std::to_string(greeting_.connection_id)) continue;
+    steps_.push_back(Step::kKill);
+    AppendCommand(&out, {"CLIENT", "KILL", "ID", id});
+  }
+  if (!out.empty()) stream_->Write(out);
 }
 
 void Upstream::Send(std::string_view bytes) {

@@ -3,13 +3,15 @@
 // belongs to what is its owner's business. Owned by a Link.
 //
 // Before a connection is declared up, the server has closed the one before it (CLIENT KILL): bytes of ours that still
-// lay unread in the server's socket must not be carried out after what we send now.
+// lay unread in the server's socket must not be carried out after what we send now. The same goes for the connections
+// of an earlier process of this proxy, which are found by their name.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,6 +44,13 @@ class Upstream : private Stream::Listener {
   Upstream(Io* io, const BackendConfig& backend, const TimeoutsConfig* timeouts, Owner* owner);
   ~Upstream() override;
 
+  // What the connection is called at the server. `end_namesakes`: a process before this one has used that name, and
+  // what it has left there is ended before anything else is done.
+  void set_name(std::string name, bool end_namesakes) {
+    name_ = std::move(name);
+    end_namesakes_ = end_namesakes;
+  }
+
   void Start();
   State state() const { return state_; }
   bool up() const { return state_ == State::kUp; }
@@ -61,7 +70,7 @@ class Upstream : private Stream::Listener {
   void Cut(const absl::Status& why);
 
  private:
-  enum class Step : uint8_t { kAuth, kHello, kInfo, kDatabases, kName, kId, kKill };
+  enum class Step : uint8_t { kAuth, kHello, kInfo, kDatabases, kName, kId, kList, kKill };
 
   void OnRead(std::string_view bytes) override;
   void OnClosed(const absl::Status& why) override;
@@ -69,6 +78,7 @@ class Upstream : private Stream::Listener {
   void Connect();
   void SendHandshake();
   void OnHandshakeReply(std::string_view reply);
+  void EndNamesakes(std::string_view client_list);
   void Fail(const absl::Status& why);
   void Move(State to);
 
@@ -87,6 +97,8 @@ class Upstream : private Stream::Listener {
   absl::Status handshake_error_;
   ServerInfo info_, greeting_;  // the last good one; the one being learnt
   std::string last_error_;
+  std::string name_ = "crossfade";
+  bool end_namesakes_ = false;
   int64_t pause_ms_ = 0;
   int64_t last_read_us_ = 0;
   bool loading_ = false;

@@ -55,22 +55,66 @@ std::string_view DirtySet::Compose(int db, std::string_view key) const {
   return scratch_;
 }
 
+// A key that is remembered from now on, as the last to be copied; null when there are too many.
+DirtySet::Entry* DirtySet::Add(std::string_view name, uint64_t order) {
+  if (entries_.size() >= max_keys_) {
+    MarkEverything(order);
+    return nullptr;
+  }
+  const auto added = entries_.emplace(std::string(name), Entry{}).first;
+  added->second.ticket = ++last_ticket_;
+  ready_.push_back({added->second.ticket, added->first});
+  Entry* const entry = &added->second;
+  Compact();
+  return entry;
+}
+
 void DirtySet::Mark(int db, std::string_view key, DirtyCause cause, uint64_t order) {
   ++marked_[static_cast<int>(cause)];
   const std::string_view name = Compose(db, key);
-  auto found = entries_.find(Lookup(name));
+  const auto found = entries_.find(Lookup(name));
   if (found == entries_.end()) {
-    if (entries_.size() >= max_keys_) return MarkEverything(order);
-    found = entries_.emplace(std::string(name), Entry{}).first;
+    Entry* const added = Add(name, order);
+    if (added == nullptr) return;
+    added->order = order;
+    if (log_ == nullptr) return;
+    const KeyLog::Key logged{db, key};
+    added->logged = log_->Append({&logged, 1}, static_cast<uint8_t>(cause));
+    if (log_->sparse()) TidyLog();
+    return;
   }
   Entry& entry = found->second;
   entry.order = std::max(entry.order, order);
-  if (entry.ticket == 0) {
-    entry.ticket = ++last_ticket_;
-    entry.attempts = 0;
-    ready_.push_back({entry.ticket, found->first});
-    Compact();
-  }
+  if (entry.ticket != 0) return;
+  entry.ticket = ++last_ticket_;
+  entry.attempts = 0;
+  ready_.push_back({entry.ticket, found->first});
+  Compact();
+}
+
+void DirtySet::Adopt(int db, std::string_view key, DirtyCause cause, KeyLog::Place place) {
+  ++marked_[static_cast<int>(cause)];
+  const std::string_view name = Compose(db, key);
+  if (entries_.contains(Lookup(name))) return log_->Erase(place);  // the log was being tidied up
+  if (Entry* const added = Add(name, 0)) added->logged = place;
+}
+
+// Few keys hold much of the log: those of its emptiest part move to its end.
+void DirtySet::TidyLog() {
+  log_->VisitSparse([this](KeyLog::Place place, uint8_t tag, std::span<const KeyLog::Key> keys) {
+    const auto found = entries_.find(Lookup(Compose(keys[0].db, keys[0].name)));
+    if (found == entries_.end() || found->second.logged != place) return log_->Erase(place);
+    found->second.logged = log_->Append(keys, tag);
+    log_->Erase(place);
+  });
+}
+
+void DirtySet::Wanted(int db, std::string_view key) {
+  const auto found = entries_.find(Lookup(Compose(db, key)));
+  if (found == entries_.end() || found->second.ticket == 0 || found->second.waits) return;
+  found->second.ticket = ++last_ticket_;
+  ready_.push_front({found->second.ticket, found->first});
+  Compact();
 }
 
 bool DirtySet::Counts(const Place& place) const {
@@ -90,9 +134,23 @@ void DirtySet::MarkEverything(uint64_t order) {
   ++overflows_;
   everything_ = true;
   everything_order_ = std::max(everything_order_, order);
+  if (log_ != nullptr) {
+    log_->SetEverything(true);  // before the single keys are forgotten
+    log_->Clear();
+  }
   entries_.clear();
   ready_.clear();
   waiting_.clear();
+}
+
+void DirtySet::Forget() {
+  everything_ = false;
+  entries_.clear();
+  ready_.clear();
+  waiting_.clear();
+  if (log_ == nullptr) return;
+  log_->Clear();
+  log_->SetEverything(false);
 }
 
 void DirtySet::SpreadOverDatabases(int a, int b, uint64_t order) {
@@ -116,6 +174,7 @@ bool DirtySet::TakeForRepair(int64_t now_ms, Key* key) {
   while (!waiting_.empty() && waiting_.begin()->first <= now_ms) {
     ready_.push_back(std::move(waiting_.begin()->second));
     waiting_.erase(waiting_.begin());
+    if (Counts(ready_.back())) entries_.find(ready_.back().name)->second.waits = false;
   }
   while (!ready_.empty()) {
     const Place place = std::move(ready_.front());
@@ -134,6 +193,7 @@ bool DirtySet::CopyDone(const Key& key, uint64_t copy_order) {
   const auto found = entries_.find(Lookup(Compose(key.db, key.name)));
   if (found == entries_.end()) return true;
   if (found->second.order > copy_order) return false;  // a later slot made it dirty again, and has queued it
+  if (log_ != nullptr) log_->Erase(found->second.logged);
   entries_.erase(found);
   ++repaired_;
   return true;
@@ -145,12 +205,14 @@ void DirtySet::CopyFailed(const Key& key, int64_t now_ms) {
   const int64_t pause = std::min(kLongestPauseMs, kFirstPauseMs << std::min(found->second.attempts, 10));
   ++found->second.attempts;
   found->second.ticket = ++last_ticket_;
+  found->second.waits = true;
   waiting_.emplace(now_ms + pause, Place{found->second.ticket, found->first});
 }
 
 bool DirtySet::SweepDone(uint64_t sweep_order) {
   if (!everything_ || everything_order_ > sweep_order) return false;
   everything_ = false;
+  if (log_ != nullptr) log_->SetEverything(false);
   return true;
 }
 

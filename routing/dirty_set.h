@@ -4,7 +4,8 @@
 // Every mark carries the order number of the lane slot that caused it. A copy is a slot too: it resolves a key only if
 // no slot after the copy's has marked it again. When there are too many keys to remember, everything is dirty instead:
 // single keys are forgotten, and only a sweep that began afterwards may say otherwise.
-// In memory; bounded by the limit given at construction. Not thread-safe.
+// Bounded by the limit given at construction. What is marked is in the KeyLog before Mark returns, so a crash of the
+// process forgets nothing. Not thread-safe.
 #pragma once
 
 #include <array>
@@ -15,6 +16,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "routing/key_log.h"
 
 namespace crossfade {
 
@@ -44,9 +46,17 @@ class DirtySet {
 
   explicit DirtySet(size_t max_keys) : max_keys_(max_keys) {}
 
+  // Where it is kept over a crash; without one it is in memory only. Must outlive this object.
+  void set_log(KeyLog* log) { log_ = log; }
+  // A key that the log has at `place` since before the process began: dirty since slot 0.
+  void Adopt(int db, std::string_view key, DirtyCause cause, KeyLog::Place place);
+
   void Mark(int db, std::string_view key, DirtyCause cause, uint64_t order);
   // Every key: the queue of names overflowed, or the secondary has lost what it had.
   void MarkEverything(uint64_t order);
+
+  // These keys were of other stores: nothing is dirty.
+  void Forget();
 
   // SWAPDB in the slot `order`: what was dirty in one of the two may now differ in the other. Both are kept.
   void SpreadOverDatabases(int a, int b, uint64_t order);
@@ -59,8 +69,11 @@ class DirtySet {
   bool everything() const { return everything_; }
   bool clean() const { return entries_.empty() && !everything_; }
 
-  // The next key to copy, oldest first; false when none is due at `now_ms`. It is not handed out again until
-  // CopyFailed or a new Mark.
+  // Somebody has just read this key: if it is dirty, and not waiting for a pause to end, it is copied next.
+  void Wanted(int db, std::string_view key);
+
+  // The next key to copy, the last one wanted first, then the oldest; false when none is due at `now_ms`. It is not
+  // handed out again until CopyFailed or a new Mark.
   bool TakeForRepair(int64_t now_ms, Key* key);
   // A copy in the slot `copy_order` reached the secondary. True if the key is clean now.
   bool CopyDone(const Key& key, uint64_t copy_order);
@@ -77,8 +90,10 @@ class DirtySet {
  private:
   struct Entry {
     uint64_t order = 0;
-    int attempts = 0;
     uint64_t ticket = 0;  // of its place in ready_ or waiting_; 0: handed out
+    int attempts = 0;
+    bool waits = false;  // it is in waiting_
+    KeyLog::Place logged = KeyLog::kNowhere;
   };
   // A place in a queue. It counts only while the key's entry has its ticket: a key made clean leaves its place behind.
   struct Place {
@@ -86,12 +101,15 @@ class DirtySet {
     std::string name;
   };
   bool Counts(const Place& place) const;
+  Entry* Add(std::string_view name, uint64_t order);
+  void TidyLog();
   // Forgets places that don't count once they are the most, so that the queues are bounded by the entries.
   void Compact();
   // A key's name in the map: two bytes of database, then the key.
   std::string_view Compose(int db, std::string_view key) const;
 
   size_t max_keys_;
+  KeyLog* log_ = nullptr;
   absl::flat_hash_map<std::string, Entry> entries_;
   std::deque<Place> ready_;
   absl::btree_multimap<int64_t, Place> waiting_;  // by the time of the next attempt

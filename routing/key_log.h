@@ -1,14 +1,15 @@
-// Keys, kept in memory that outlives the process: the journal of the writes in flight and the dirty set on disk are both
-// this. Keys are appended, and erased again in any order; after a crash the ones that were not erased are found again.
+// Keys, kept in memory that outlives the process: the journal of the writes in flight and the dirty set on disk are
+// both this. Keys are appended, and erased again in any order; after a crash the ones that were not erased are found
+// again.
 //
-// What always holds: once Append has returned, a crash of the process at any instruction leaves a log in which those keys
-// are found, until Erase. Keys for which there is no room, or which are too long, are counted instead: a log with such a
-// count says after a crash that any key may have been in it. So it never forgets. No call waits: appending is a copy into
-// memory; once for every segment the file is made longer.
+// What always holds: once Append has returned, a crash of the process at any instruction leaves a log in which those
+// keys are found, until Erase. Keys for which there is no room, or which are too long, are counted instead: a log with
+// such a count says after a crash that any key may have been in it. So it never forgets. No call waits: appending is a
+// copy into memory; once for every segment the file is made longer.
 //
-// The memory is a header and segments of equal size. Each is filled with records from its beginning, and used again once
-// all of its records are erased. An erased record has one byte changed. A sparse segment is emptied by its owner, who
-// appends again what is still wanted (VisitSparse). Not thread-safe; `memory` must outlive the log.
+// The memory is a header and segments of equal size. Each is filled with records from its beginning, and used again
+// once all of its records are erased. An erased record has one byte changed. A sparse segment is emptied by its owner,
+// who appends again what is still wanted (VisitSparse). Not thread-safe; `memory` must outlive the log.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +31,8 @@ class DurableMemory {
   virtual ~DurableMemory() = default;
   virtual char* data() = 0;  // always the same
   virtual size_t size() const = 0;
-  // Makes it longer, by zeros; the new part is certain to have a place on the disk. ResourceExhausted when there is none
-  // (a full disk, or the longest size that was allowed).
+  // Makes it longer, by zeros; the new part is certain to have a place on the disk. ResourceExhausted when there is
+  // none (a full disk, or the longest size that was allowed).
   virtual absl::Status Grow(size_t size) = 0;
   // Waits until the disk has it.
   virtual absl::Status Sync() = 0;
@@ -59,11 +60,15 @@ class KeyLog {
   // `everything` flag is set if it was useless, so that nobody can forget it before acting on it.
   // Not OK: there is no room for an empty log.
   absl::Status Open(std::string_view boot_id, Found* found);
-  // Every record that was not erased; `tag` is as it was given. The visitor may Erase it, and Append others.
-  void Visit(const std::function<void(Place place, uint8_t tag, std::span<const Key> keys)>& visitor);
+  // Every record that was not erased; `tag` is as it was given. The visitor may Append, and then Erase what it is
+  // shown.
+  using Visitor = std::function<void(Place place, uint8_t tag, std::span<const Key> keys)>;
+  void Visit(const Visitor& visitor);
 
   // Remembers these keys together. Never fails: see above.
   Place Append(std::span<const Key> keys, uint8_t tag);
+  // The same for keys that nobody can name.
+  Place AppendUnknown();
   void Erase(Place place);
   // Forgets all keys and all counts; not `everything`.
   void Clear();
@@ -72,17 +77,18 @@ class KeyLog {
   void SetEverything(bool everything);
   bool everything() const;
 
-  // Is much of the memory taken by few keys? Then VisitSparse shows those of the emptiest segment: who appends each again
-  // and erases it makes room.
+  // Is much of the memory taken by few keys? Then VisitSparse shows those of the emptiest segment: who appends each
+  // again and erases it makes room.
   bool sparse() const;
-  void VisitSparse(const std::function<void(Place place, uint8_t tag, std::span<const Key> keys)>& visitor);
+  void VisitSparse(const Visitor& visitor);
 
-  // The owner is about to end, and will not write any more: after that even a log from before a start of the machine can
-  // be relied on.
+  // The owner is about to end, and will not write any more: after that even a log from before a start of the machine
+  // can be relied on.
   absl::Status Close();
 
-  uint32_t unlogged() const;       // appended, not erased, and only counted
-  const std::string& trouble() const { return trouble_; }  // why keys are only counted; empty when they are not
+  uint32_t unlogged() const;  // appended, not erased, and only counted
+  // Why keys are only counted for want of room; empty when there is room.
+  const std::string& trouble() const { return trouble_; }
   size_t live_bytes() const { return live_bytes_; }
   size_t size_bytes() const { return memory_->size(); }
   // Try to make the file longer again, after it has failed. Call now and then.
@@ -93,7 +99,6 @@ class KeyLog {
   struct Segment;
   struct Record;
 
-  static constexpr uint32_t kFormat = 1;
   static constexpr size_t kHeaderBytes = 4096;
   static constexpr size_t kSegmentBytes = 256 << 10;
   static constexpr size_t kMaxRecordBytes = 64 << 10;
@@ -101,15 +106,15 @@ class KeyLog {
 
   Header* header() const;
   Segment* segment(size_t index) const;
-  size_t segments() const { return live_.size(); }
+  Record* record(size_t segment, size_t offset) const;
   std::string WhyUseless(std::string_view boot_id) const;
-  absl::Status Create(std::string_view boot_id);
-  bool Check(size_t index) const;
+  absl::Status Create(std::string_view boot_id, bool everything);
+  void TakeOver(std::string_view boot_id);
+  void SetBootId(std::string_view boot_id);
+  bool Sound(size_t index) const;
   bool TakeSegment();
-  void FreeIfEmpty(size_t index);
-  bool Decode(const Record& record, std::vector<Key>* keys) const;
-  Place PlaceOf(const Record* record) const;
-  void VisitSegment(size_t index, const std::function<void(Place, uint8_t, std::span<const Key>)>& visitor);
+  void Empty(size_t index);
+  void VisitSegment(size_t index, const Visitor& visitor);
 
   DurableMemory* memory_;
   std::vector<uint32_t> live_;  // bytes of records that are not erased, by segment

@@ -32,6 +32,7 @@ THIRD_PARTY = (
     (re.compile(r"llhttp\.h$"), re.compile(r"proxy/http_message\.(h|cc)$"), "proxy/http_message.*"),
     (re.compile(r"toml\+\+/"), re.compile(r"conf/config_section\.(h|cc)$"), "conf/config_section.*"),
     (re.compile(r"openssl/"), re.compile(r"(proxy/tls|protocol/sha1)\.(h|cc)$"), "proxy/tls.* and protocol/sha1.*"),
+    (re.compile(r"xxhash\.h$"), re.compile(r"routing/key_log\.(h|cc)$"), "routing/key_log.*"),
     (re.compile(r"hiredis/"), re.compile(r"(tests|benchmarks)/"), "tests/ and benchmarks/"),
 )
 

@@ -48,6 +48,7 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.backfill.keys_per_second, b.backfill.keys_per_second);
   EXPECT_EQ(a.limits.secondary_queue_bytes, b.limits.secondary_queue_bytes);
   EXPECT_EQ(a.limits.dirty_keys, b.limits.dirty_keys);
+  EXPECT_EQ(a.limits.journal_bytes, b.limits.journal_bytes);
   EXPECT_EQ(a.limits.clients, b.limits.clients);
   EXPECT_EQ(a.limits.client_output_bytes, b.limits.client_output_bytes);
   EXPECT_EQ(a.limits.client_pipeline, b.limits.client_pipeline);
@@ -113,6 +114,7 @@ keys_per_second = 8
 [limits]
 secondary_queue = "1GB"
 dirty_keys = 9
+journal = "2MiB"
 clients = 10
 client_output = 2048
 client_pipeline = 11

@@ -70,6 +70,7 @@ class FakeBackend {
   bool resp3 = false;                              // so that RESP2 clients need no HELLO
   bool answers_time = true;                        // by itself
   std::string auth_reply = "+OK\r\n", info_reply;  // info_reply: instead of INFO's text
+  std::string client_list;                         // empty: CLIENT LIST is denied
 
   // Takes the pending connect, waiting for it in fake time, without a word of the handshake.
   bool TakeConnection() {
@@ -142,6 +143,7 @@ class FakeBackend {
     if (command == "INFO") return info_reply.empty() ? Bulk(InfoText()) : info_reply;
     if (command == "CONFIG GET databases") return Array({Bulk("databases"), Bulk(std::to_string(databases))});
     if (command == "CLIENT ID") return Int(connection_id);
+    if (command == "CLIENT LIST") return client_list.empty() ? "-NOPERM no\r\n" : Bulk(client_list);
     if (command.starts_with("CLIENT KILL")) return Int(1);
     return kOk;
   }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "proxy/disk.h"
 #include "tests/proxy/lane_world.h"
 
 namespace crossfade {
@@ -21,9 +22,9 @@ class FlipRunnerTest : public testing::Test {
   FlipRunnerTest() {
     char name[] = "/tmp/crossfade_flip_test_XXXXXX";
     directory_ = mkdtemp(name);
-    file_ = *StateFile::Open(directory_);
+    file_ = *StateFile::Open(&disk_, directory_);
     keeper_ = std::make_unique<Keeper>(&w.io, w.config, file_.get(), &w.dirty, &w.counters);
-    EXPECT_TRUE(keeper_->Load().ok());
+    EXPECT_TRUE(keeper_->Load({}).ok());
     w.on_link_up = [this](Side side) { keeper_->OnSeen(side, w.lane->link(side).info(), w.lane->next_order()); };
     w.Start(&keeper_->migration());
     flip_ = std::make_unique<FlipRunner>(&w.io, w.lane.get(), &w.dirty, keeper_.get(), w.repair.get(),
@@ -50,6 +51,7 @@ class FlipRunnerTest : public testing::Test {
   Side primary() const { return keeper_->migration().primary(); }
 
   LaneWorld w;
+  Disk disk_;
   std::string directory_;
   std::unique_ptr<StateFile> file_;
   std::unique_ptr<Keeper> keeper_;

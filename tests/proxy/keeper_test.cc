@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "proxy/disk.h"
 #include "tests/proxy/lane_world.h"
 
 namespace crossfade {
@@ -32,14 +33,14 @@ class KeeperTest : public testing::Test {
   ~KeeperTest() override { std::filesystem::remove_all(directory_); }
 
   // The proxy dies, and starts again with the same directory.
-  absl::Status Restart() {
+  absl::Status Restart(const Journal::Left& left = {}) {
     keeper_.reset();
     file_.reset();
-    file_ = *StateFile::Open(directory_);
+    file_ = *StateFile::Open(&disk_, directory_);
     dirty_ = std::make_unique<DirtySet>(100);
     counters_ = Counters();
     keeper_ = std::make_unique<Keeper>(&io_, config_, file_.get(), dirty_.get(), &counters_);
-    return keeper_->Load();
+    return keeper_->Load(left);
   }
   void SeeBoth(int64_t old_keys = 0, int64_t new_keys = 0) {
     keeper_->OnSeen(Side::kOld, Server("o", old_keys), 1);
@@ -56,6 +57,7 @@ class KeeperTest : public testing::Test {
   void MendDisk() { std::filesystem::remove(StatePath() + ".new"); }
 
   FakeIo io_;
+  Disk disk_;
   Config config_ = TestConfig();
   std::string directory_;
   std::unique_ptr<StateFile> file_;
@@ -136,9 +138,8 @@ TEST_F(KeeperTest, ResyncBelievesThePrimary) {
 
 TEST_F(KeeperTest, I8ACrashOfProxyAndPrimaryLeavesTheLastGoodCopyAlone) {
   SeeBoth();
-  ASSERT_TRUE(Restart().ok());  // unclean: everything is dirty, and would be copied from …
-  EXPECT_TRUE(dirty_->everything());
-  keeper_->OnSeen(Side::kOld, Server("o2", 0), 1);  // … a primary that came back empty
+  ASSERT_TRUE(Restart().ok());
+  keeper_->OnSeen(Side::kOld, Server("o2", 0), 1);  // a primary that came back empty
   EXPECT_NE(migration().distrust, "");
 }
 
@@ -255,7 +256,7 @@ TEST_F(KeeperTest, I8RolesAndKnobsSurviveAndACleanEndIsBelieved) {
   SeeBoth();
   ASSERT_TRUE(ReadsNew(12.5).ok());
   ASSERT_TRUE(keeper_->Flip(Side::kNew, 2.5, false, 5).ok());
-  ASSERT_TRUE(keeper_->Save(true).ok());
+  ASSERT_TRUE(keeper_->Save().ok());
   ASSERT_TRUE(Restart().ok());
   EXPECT_EQ(migration().primary(), Side::kNew);
   EXPECT_EQ(migration().epoch, 2u);
@@ -268,20 +269,49 @@ TEST_F(KeeperTest, I8RolesAndKnobsSurviveAndACleanEndIsBelieved) {
   EXPECT_EQ(migration().synced, Synced::kYes);
 }
 
-TEST_F(KeeperTest, I8AnUncleanEndMakesEverythingDirty) {
+TEST_F(KeeperTest, I8AJournalThatCanNotBeReliedOnMakesEverythingDirty) {
   SeeBoth();
-  ASSERT_TRUE(keeper_->Save(true).ok());
-  ASSERT_TRUE(Restart().ok());
-  ASSERT_TRUE(Restart().ok());  // the one before was killed
+  ASSERT_TRUE(Restart({.useless = "it is cut off"}).ok());
   EXPECT_TRUE(dirty_->everything());
   EXPECT_EQ(migration().synced, Synced::kNo);
+  EXPECT_THAT(migration().unsynced_why, testing::AllOf(HasSubstr("it is cut off"), HasSubstr("verification")));
   SeeBoth();
   EXPECT_EQ(migration().synced, Synced::kNo);
 }
 
+TEST_F(KeeperTest, I8AJournalThatIsMissingIsNone) {
+  SeeBoth();
+  ASSERT_TRUE(Restart({.fresh = true}).ok());
+  EXPECT_TRUE(dirty_->everything());
+}
+
+TEST_F(KeeperTest, BeforeTheFirstCopyNothingIsClaimedThatAJournalCouldSpoil) {
+  SeeBoth(3, 0);
+  ASSERT_TRUE(Restart({.useless = "it is cut off"}).ok());
+  EXPECT_FALSE(dirty_->everything()) << "nobody has asked for a copy";
+  EXPECT_EQ(migration().synced, Synced::kNo);
+}
+
+TEST_F(KeeperTest, OnAFullDiskItGoesOnWithWhatWasSaved) {
+  SeeBoth();
+  ASSERT_TRUE(ReadsNew(50).ok());
+  BreakDisk();
+  ASSERT_TRUE(Restart().ok());
+  EXPECT_EQ(migration().routing.reads_new, 50);
+  MendDisk();
+}
+
+TEST_F(KeeperTest, TheNameOfItsConnectionsIsTheSameAfterEachRestart) {
+  const std::string name = keeper_->instance();
+  EXPECT_FALSE(keeper_->had_predecessor());
+  ASSERT_TRUE(Restart().ok());
+  EXPECT_EQ(keeper_->instance(), name);
+  EXPECT_TRUE(keeper_->had_predecessor());
+}
+
 TEST_F(KeeperTest, I8AStoreThatRestartedMeanwhileIsNoticed) {
   SeeBoth();
-  ASSERT_TRUE(keeper_->Save(true).ok());
+  ASSERT_TRUE(keeper_->Save().ok());
   ASSERT_TRUE(Restart().ok());
   keeper_->OnSeen(Side::kNew, Server("n2"), 1);
   EXPECT_TRUE(dirty_->everything());
@@ -303,7 +333,7 @@ TEST_F(KeeperTest, AFileThatCanNotBeUnderstoodIsNeverOverwritten) {
 
 TEST_F(KeeperTest, AnotherPairOfStores) {
   SeeBoth();
-  ASSERT_TRUE(keeper_->Save(true).ok());
+  ASSERT_TRUE(keeper_->Save().ok());
   config_.backends[1].address.port = 7000;
   ASSERT_TRUE(Restart().ok());  // never flipped: begun anew
   EXPECT_EQ(migration().synced, Synced::kNo);
@@ -316,9 +346,9 @@ TEST_F(KeeperTest, AnotherPairOfStores) {
 }
 
 TEST_F(KeeperTest, OneProxyPerDirectory) {
-  const auto second = StateFile::Open(directory_);
+  const auto second = StateFile::Open(&disk_, directory_);
   EXPECT_THAT(second.status().message(), HasSubstr("another crossfade is using"));
-  EXPECT_FALSE(StateFile::Open("/proc/nowhere").ok());
+  EXPECT_FALSE(StateFile::Open(&disk_, "/proc/nowhere").ok());
 }
 
 }  // namespace

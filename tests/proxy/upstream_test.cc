@@ -123,6 +123,38 @@ TEST_F(UpstreamTest, ThePreviousConnectionIsClosedByTheServer) {
   EXPECT_EQ(store_.handshake.back(), "CLIENT KILL ID 42");
 }
 
+// What a killed process of ours has left in the server's sockets must not be carried out after what we do now.
+TEST_F(UpstreamTest, I8ConnectionsOfTheProcessBeforeAreEndedByName) {
+  store_.client_list =
+      "id=3 addr=1 name=crossfade-1f db=0\nid=5 addr=2 name=other db=0\nid=41 addr=3 name=crossfade-1f db=0\n"
+      "id=6 addr=2 name=crossfade-1f0 db=0\nid=9 addr=4 name=crossfade-1f db=3\n";
+  store_.connection_id = 41;
+  backend_.address = {"store", 6379};
+  upstream_ = std::make_unique<Upstream>(&io_, backend_, &timeouts_, static_cast<Upstream::Owner*>(this));
+  upstream_->set_name("crossfade-1f", true);
+  upstream_->Start();
+  store_.Connect();
+  EXPECT_THAT(store_.handshake, ElementsAre("HELLO 3", "INFO", "CONFIG GET databases", "CLIENT SETNAME crossfade-1f",
+                                            "CLIENT ID", "CLIENT LIST", "CLIENT KILL ID 3", "CLIENT KILL ID 9"));
+  EXPECT_EQ(news_, "up ");
+  // Once: later ones of that name are this process's own.
+  store_.Close();
+  Advance(1000);
+  store_.Connect();
+  EXPECT_EQ(store_.handshake.back(), "CLIENT KILL ID 41");
+}
+
+TEST_F(UpstreamTest, WhereTheListIsDeniedItIsSaid) {
+  store_.client_list = "";
+  backend_.address = {"store", 6379};
+  upstream_ = std::make_unique<Upstream>(&io_, backend_, &timeouts_, static_cast<Upstream::Owner*>(this));
+  upstream_->set_name("crossfade-1f", true);
+  upstream_->Start();
+  store_.Connect();
+  EXPECT_EQ(news_, "up ");
+  EXPECT_NE(upstream_->info().kill_refused, "");
+}
+
 TEST_F(UpstreamTest, I9PausesDoubleUpToTheLimit) {
   timeouts_.reconnect_max_ms = 100;
   Start();

@@ -212,5 +212,54 @@ TEST(DirtySet, ASwapMayOverflow) {
   EXPECT_TRUE(set.Contains(4, "a"));
 }
 
+TEST(DirtySet, WhatWasReadLastIsCopiedFirst) {
+  DirtySet set(10);
+  for (const char* key : {"a", "b", "c", "d"}) set.Mark(0, key, kCause, 1);
+  set.Wanted(0, "c");
+  set.Wanted(0, "d");
+  set.Wanted(0, "nothing");
+  EXPECT_EQ(Take(&set), "0:d");
+  EXPECT_EQ(Take(&set), "0:c");
+  set.Wanted(0, "c");  // its copy is under way
+  EXPECT_EQ(Take(&set), "0:a");
+  EXPECT_EQ(Take(&set), "0:b");
+  EXPECT_EQ(Take(&set), "");
+}
+
+TEST(DirtySet, WantingAKeyDoesNotShortenItsPause) {
+  DirtySet set(10);
+  set.Mark(0, "a", kCause, 1);
+  EXPECT_EQ(Take(&set), "0:a");
+  set.CopyFailed({0, "a"}, 0);
+  set.Wanted(0, "a");
+  EXPECT_EQ(Take(&set, 49), "");
+  EXPECT_EQ(Take(&set, 50), "0:a");
+  set.CopyFailed({0, "a"}, 50);
+  EXPECT_EQ(Take(&set, 149), "");
+  set.Mark(0, "b", kCause, 1);
+  EXPECT_EQ(Take(&set, 150), "0:b");
+  set.Wanted(0, "a");  // its pause is over now
+  EXPECT_EQ(Take(&set, 150), "0:a");
+}
+
+TEST(DirtySet, WantedAgainAndAgainCostsNoMemory) {
+  DirtySet set(10);
+  set.Mark(0, "a", kCause, 1);
+  for (int i = 0; i < 100'000; ++i) set.Wanted(0, "a");
+  EXPECT_EQ(Take(&set), "0:a");
+  EXPECT_EQ(Take(&set), "");
+}
+
+TEST(DirtySet, KeysOfOtherStoresAreForgotten) {
+  DirtySet set(10);
+  set.Mark(0, "a", kCause, 1);
+  set.Forget();
+  EXPECT_TRUE(set.clean());
+  set.MarkEverything(1);
+  set.Forget();
+  EXPECT_TRUE(set.clean());
+  EXPECT_EQ(Take(&set), "");
+}
+
 }  // namespace
 }  // namespace crossfade

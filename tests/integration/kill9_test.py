@@ -8,6 +8,7 @@ import os
 import random
 import re
 import resource
+import signal
 import struct
 import subprocess
 import time
@@ -86,7 +87,8 @@ class UnderLoadTest(Kill9Test):
             spec = LoadSpec(port=rig.proxy.port, clients=20, think_ms=0.3, survive_errors=True, whole_databases=False,
                             seed=number)
             with Load(spec) as load:
-                load.wait_operations(rng.randrange(50, 400))
+                load.wait_everybody()
+                load.wait_operations(rng.randrange(400))
                 time.sleep(rng.uniform(0, 0.05))
                 rig.proxy.kill()
                 under_load = number % 2 == 1
@@ -127,6 +129,57 @@ class UnderLoadTest(Kill9Test):
         rig.new.resume()
         rig.wait_up("old", "new")
         self.assert_only_repaired(rig)
+
+
+class ExpiryTest(Kill9Test):
+    """When keys expire is learnt anew after a restart: who writes just then leaves no difference."""
+
+    KEYS = 4000
+    LIFETIME = 2.5
+
+    def expiring_keys(self, rig: Rig) -> tuple[float, float]:
+        """When the first and the last of them expire."""
+        begin = time.time()
+        with rig.proxy.client() as client:
+            for first in range(0, self.KEYS, 100):
+                pipe = client.pipeline(transaction=False)
+                for number in range(first, first + 100):
+                    pipe.hset(f"fleeting:{number}", "before", 1)
+                    pipe.pexpire(f"fleeting:{number}", int(self.LIFETIME * 1000))
+                pipe.execute()
+        return begin + self.LIFETIME, time.time() + self.LIFETIME
+
+    def write_as_they_expire(self, rig: Rig, first: float, last: float) -> int:
+        written = 0
+        with rig.proxy.client() as client:
+            while time.time() < last + 0.1:
+                at = int((time.time() - first) / (last - first) * self.KEYS)
+                pipe = client.pipeline(transaction=False)
+                for number in range(max(0, at - 60), min(self.KEYS, at + 60)):
+                    pipe.hset(f"fleeting:{number}", "after", written)
+                written += len(pipe)
+                pipe.execute()
+                time.sleep(0.0005)
+        return written
+
+    def test_written_as_they_expire_after_a_restart(self) -> None:
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            rig = self.rig_on_fixed_ports(FAST_REPAIR + NO_SETTLE)
+            moments = self.expiring_keys(rig)
+            rig.proxy.end(number)
+            rig.proxy.start()
+            rig.wait_up("old", "new")
+            written = self.write_as_they_expire(rig, *moments)
+            status = rig.admin.wait_status(lambda status: not status["expiring_keys"]["learning"] and
+                                           status["settle"]["waiting"] == 0, 60, "learnt, and compared again")
+            self.say(f"{written} writes, {status['writes']['expiry_races']} of them so close to an expiry that their "
+                     f"keys were copied; {status['settle']['differed']} found by comparing again")
+            wait_until(lambda: self.settled_without_lifetimes(rig), 20, "what expires has expired")
+            self.assert_converged(rig)
+
+    def settled_without_lifetimes(self, rig: Rig) -> bool:
+        with rig.old.client() as old, rig.new.client() as new:
+            return all(int(store.info("keyspace").get("db0", {}).get("expires", 0)) == 0 for store in (old, new))
 
 
 class ManyDirtyKeysTest(Kill9Test):

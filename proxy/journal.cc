@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "spdlog/spdlog.h"
+
 namespace crossfade {
 
 Journal::Journal(std::unique_ptr<DurableMemory> in_flight, std::unique_ptr<DurableMemory> dirty)
@@ -50,6 +52,14 @@ Journal::Left Journal::Recover(DirtySet* dirty) {
 void Journal::Tick() {
   in_flight_.Retry();
   dirty_.Retry();
+  const std::string& trouble = in_flight_.trouble().empty() ? dirty_.trouble() : in_flight_.trouble();
+  if (trouble == told_trouble_) return;
+  told_trouble_ = trouble;
+  if (trouble.empty()) {
+    spdlog::info("event=journal_has_room");
+  } else {
+    spdlog::error("event=journal_without_room reason=\"{}\"", trouble);
+  }
 }
 
 absl::Status Journal::Close() {

@@ -69,8 +69,15 @@ void AppendTraffic(const json& status, std::string* out) {
   }
   if (Find(status, {"dirty"}) != nullptr) {
     bool overflowed = BoolAt(status, {"dirty", "overflowed"});
-    Line(out, "dirty",
-         Count(status, {"dirty", "keys"}, "keys") + (overflowed ? ", and everything else is taken to be dirty" : ""));
+    std::string line = Count(status, {"dirty", "keys"}, "keys");
+    if (overflowed) line += ", and everything else is taken to be dirty";
+    if (NumberAt(status, {"dirty", "keys"}) > 0 && Find(status, {"repair"}) != nullptr) {
+      line += BoolAt(status, {"repair", "enabled"})
+                  ? fmt::format(" ({} repaired, {:.0f} s left at best)", Grouped(NumberAt(status, {"dirty", "repaired"})),
+                                NumberAt(status, {"repair", "seconds_left"}))
+                  : " (repair is off)";
+    }
+    Line(out, "dirty", line);
   }
   if (Find(status, {"writes"}) != nullptr) {
     Line(out, "writes",

@@ -1,5 +1,6 @@
 #include "proxy/server_info.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "protocol/reply.h"
@@ -7,6 +8,10 @@
 namespace crossfade {
 
 namespace {
+
+// What a store says may be anything. Beyond these it is nonsense, and what is computed from it would overflow.
+constexpr int64_t kMost = int64_t{1} << 60;                 // keys
+constexpr int64_t kMostSeconds = int64_t{100'000'000'000};  // the year 5138
 
 // The value of "name:value" at a line's beginning; empty when there is none.
 std::string_view Field(std::string_view text, std::string_view name) {
@@ -28,7 +33,8 @@ int64_t CountKeys(std::string_view text) {
   size_t at = 0;
   while ((at = text.find(":keys=", at)) != std::string_view::npos) {
     at += 6;
-    total += ParseInt64(text.substr(at, text.find_first_not_of("0123456789", at) - at)).value_or(0);
+    const int64_t keys = ParseInt64(text.substr(at, text.find_first_not_of("0123456789", at) - at)).value_or(0);
+    total = std::min(kMost, total + std::min(kMost, keys));
   }
   return total;
 }
@@ -44,7 +50,8 @@ void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info) {
   info->eager_consumers = info->product != "redis" || major_minor.value_or(0) >= 7.2;
   info->field_expiry = info->product == "redis" ? major_minor.value_or(0) >= 7.4 : major_minor.value_or(0) >= 9;
   info->run_id = Field(text, "run_id");
-  info->started_ms = wall_ms - 1000 * ParseInt64(Field(text, "uptime_in_seconds")).value_or(0);
+  const int64_t uptime_s = ParseInt64(Field(text, "uptime_in_seconds")).value_or(0);
+  info->started_ms = wall_ms - 1000 * std::clamp<int64_t>(uptime_s, 0, kMostSeconds);
   info->is_replica = Field(text, "role") == "slave";
   info->keys = CountKeys(text);
 }
@@ -60,7 +67,8 @@ bool ReadClock(std::string_view time_reply, int64_t sent_ms, int64_t read_ms, Cl
   if (reply.items.size() != 2) return false;
   const auto seconds = ParseInt64(reply.items[0].text);
   const auto micros = ParseInt64(reply.items[1].text);
-  if (!seconds || !micros) return false;
+  if (!seconds || !micros || *seconds < 0 || *seconds > kMostSeconds || *micros < 0 || *micros >= 1'000'000)
+    return false;
   reading->offset_ms = *seconds * 1000 + *micros / 1000 - (sent_ms + read_ms) / 2;
   reading->uncertainty_ms = (read_ms - sent_ms) / 2 + 2;
   return true;

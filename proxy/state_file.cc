@@ -1,5 +1,6 @@
 #include "proxy/state_file.h"
 
+#include <limits>
 #include <utility>
 
 #include "fmt/format.h"
@@ -55,11 +56,22 @@ bool Get(const Json& json, const char* name, T* out) {
     if (!found->is_string()) return false;
   } else if constexpr (std::is_same_v<T, bool>) {
     if (!found->is_boolean()) return false;
-  } else {
+  } else if constexpr (std::is_floating_point_v<T>) {
     if (!found->is_number()) return false;
+  } else {
+    // Whole, and one that T can hold: anything else would become any number.
+    if (!found->is_number_integer()) return false;
+    const bool fits = found->is_number_unsigned()
+                          ? found->template get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<T>::max())
+                          : found->template get<int64_t>() >= static_cast<int64_t>(std::numeric_limits<T>::min());
+    if (!fits) return false;
   }
   *out = found->get<T>();
   return true;
+}
+
+bool IsPercent(double value) {
+  return value >= 0 && value <= 100;
 }
 
 template <typename E>
@@ -79,7 +91,7 @@ bool FromJson(const Json& json, SavedState* state) {
                         GetName(json, "split", &routing.split) && GetName(json, "on_miss", &routing.on_miss) &&
                         Get(json, "synced", &synced) && Get(json, "unsynced_why", &migration.unsynced_why) &&
                         Get(json, "cold", &migration.cold) && Get(json, "distrust", &migration.distrust);
-  if (!complete) return false;
+  if (!complete || !IsPercent(routing.reads_new) || !IsPercent(routing.compare)) return false;
   Get(json, "keep_secondary", &migration.keep_secondary);
   Get(json, "instance", &state->instance);
   migration.synced = synced ? Synced::kYes : Synced::kNo;
@@ -91,6 +103,7 @@ bool FromJson(const Json& json, SavedState* state) {
     migration.flips.push_back(flip);
   }
   const Json identities = json.value("identities", Json::object());
+  if (!identities.is_object()) return false;
   for (Side side : {Side::kOld, Side::kNew}) {
     const Json identity = identities.value(SideName(side), Json::object());
     ServerInfo& info = state->identities[static_cast<int>(side)];

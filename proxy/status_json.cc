@@ -115,6 +115,19 @@ Json DirtyJson(const Proxy& proxy) {
           {"copies_failed", proxy.repair().failed()}};
 }
 
+// How far the copying of dirty keys has come. At best as fast as it may: copies that are refused are tried again later.
+Json RepairJson(const Proxy& proxy) {
+  const RepairConfig& config = proxy.config().repair;
+  const double seconds_left = static_cast<double>(proxy.dirty().size()) / static_cast<double>(config.keys_per_second);
+  return {{"enabled", config.enabled},
+          {"keys_per_second", config.keys_per_second},
+          {"copied", proxy.repair().copied()},
+          {"failed", proxy.repair().failed()},
+          {"in_flight", proxy.repair().in_flight()},
+          {"pausing", proxy.dirty().pausing()},
+          {"seconds_left", seconds_left}};
+}
+
 std::string Hex(uint64_t value) {
   return fmt::format("{:016x}", value);
 }
@@ -187,6 +200,7 @@ Json StatusJson(const Proxy& proxy) {
                  {"overflows", counters.queue_overflows}};
   json["dirty"] = DirtyJson(proxy);
   json["journal"] = JournalJson(proxy);
+  json["repair"] = RepairJson(proxy);
   json["writes"] = {{"total", counters.writes_total},
                     {"followed", counters.writes_followed},
                     {"diverged", counters.writes_diverged},

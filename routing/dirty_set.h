@@ -66,6 +66,8 @@ class DirtySet {
   bool Remembers(int db, std::string_view key) const;
 
   size_t size() const { return entries_.size(); }
+  // Keys whose last copy failed, and which wait to be tried again; a few may be clean already.
+  size_t pausing() const { return waiting_.size(); }
   bool everything() const { return everything_; }
   bool clean() const { return entries_.empty() && !everything_; }
 

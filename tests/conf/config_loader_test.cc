@@ -153,7 +153,7 @@ TEST(ConfigLoader, ReadsEveryKey) {
   expected.settle = {2.5, 21, 22};
   expected.repair = {false, 7};
   expected.backfill = {8};
-  expected.limits = {1'000'000'000, 9, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 27, 13};
+  expected.limits = {1'000'000'000, 9, 2 << 20, 10, 2048, 11, 12, 23, 24 << 10, 2500, 26, 27, 13};
   expected.timeouts = {14, 15'000, 16, 17 * 60'000, 2 * 3'600'000, 18};
   expected.mismatches.keep_values = true;
   expected.admin = {{"0.0.0.0", 7001}, "/etc/token"};

@@ -44,6 +44,20 @@ TEST(ServerInfoTest, AFieldIsAWholeLinesBeginning) {
   EXPECT_EQ(Parse("db0:keys=,x").keys, 0);
 }
 
+TEST(ServerInfoTest, NumbersThatCannotBe) {
+  const std::string most = "9223372036854775807";
+  const ServerInfo info = Parse("uptime_in_seconds:" + most + "\r\ndb0:keys=" + most + "\r\ndb1:keys=" + most + "\r\n");
+  EXPECT_LT(info.started_ms, 0);
+  EXPECT_EQ(info.keys, int64_t{1} << 60);
+  EXPECT_EQ(Parse("uptime_in_seconds:-5\r\n").started_ms, 1'000'000);  // none has been started after now
+
+  ClockReading reading;
+  EXPECT_FALSE(ReadClock("*2\r\n$19\r\n" + most + "\r\n$1\r\n0\r\n", 0, 10, &reading));
+  EXPECT_FALSE(ReadClock("*2\r\n$2\r\n-1\r\n$1\r\n0\r\n", 0, 10, &reading));
+  EXPECT_FALSE(ReadClock("*2\r\n$1\r\n1\r\n$7\r\n1000000\r\n", 0, 10, &reading));
+  EXPECT_TRUE(ReadClock("*2\r\n$1\r\n1\r\n$6\r\n999999\r\n", 0, 10, &reading));
+}
+
 TEST(ServerInfoTest, TheSameProcess) {
   ServerInfo a, b;
   a.run_id = b.run_id = "x";

@@ -22,10 +22,10 @@ class Journal {
  public:
   // What the last run left.
   struct Left {
-    bool fresh = false;    // there was no journal
-    std::string useless;   // not empty: why the journal can't be relied on
-    size_t in_flight = 0;  // writes whose outcome is unknown
-    size_t dirty = 0;      // keys that were dirty
+    bool fresh = false;     // there was no journal
+    std::string useless{};  // not empty: why the journal can't be relied on
+    size_t in_flight = 0;   // writes whose outcome is unknown
+    size_t dirty = 0;       // keys that were dirty
   };
 
   // Opens both files in `directory`, which is held; each may become `max_bytes` long. `storage` must outlive this.

@@ -110,10 +110,10 @@ def answers(port):
         return False
 
 
-def start_redis(servers, name):
+def start_redis(servers, name, arguments=()):
     port = free_port()
     process = servers.start(name, ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
-                                   "--appendonly", "no", "--dir", str(servers.directory)])
+                                   "--appendonly", "no", "--dir", str(servers.directory), *arguments])
     wait_for(name, lambda: answers(port), process, lambda: servers.log_of(name))
     return port
 

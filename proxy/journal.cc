@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/fault.h"
+#include "spdlog/spdlog.h"
 
 namespace crossfade {
 
@@ -54,6 +55,14 @@ Journal::Left Journal::Recover(DirtySet* dirty) {
 void Journal::Tick() {
   in_flight_.Retry();
   dirty_.Retry();
+  const std::string& trouble = in_flight_.trouble().empty() ? dirty_.trouble() : in_flight_.trouble();
+  if (trouble == told_trouble_) return;
+  told_trouble_ = trouble;
+  if (trouble.empty()) {
+    spdlog::info("event=journal_has_room");
+  } else {
+    spdlog::error("event=journal_without_room reason=\"{}\"", trouble);
+  }
 }
 
 absl::Status Journal::Close() {

@@ -22,10 +22,10 @@ class Journal {
  public:
   // What the last run left.
   struct Left {
-    bool fresh = false;    // there was no journal
-    std::string useless;   // not empty: why the journal can't be relied on
-    size_t in_flight = 0;  // writes whose outcome is unknown
-    size_t dirty = 0;      // keys that were dirty
+    bool fresh = false;     // there was no journal
+    std::string useless{};  // not empty: why the journal can't be relied on
+    size_t in_flight = 0;   // writes whose outcome is unknown
+    size_t dirty = 0;       // keys that were dirty
   };
 
   // Opens both files in `directory`, which is held; each may become `max_bytes` long. `storage` must outlive this.
@@ -40,7 +40,7 @@ class Journal {
   const KeyLog& in_flight() const { return in_flight_; }
   const KeyLog& dirty() const { return dirty_; }
 
-  // Every second: room that was missing may be there again.
+  // Every second: room that was missing may be there again. Logs when it is missed, and when it is there.
   void Tick();
   // An orderly end: from here on even a start of the machine takes nothing away. Nothing may be appended any more.
   absl::Status Close();
@@ -51,6 +51,7 @@ class Journal {
   std::unique_ptr<DurableMemory> in_flight_memory_, dirty_memory_;
   KeyLog in_flight_, dirty_;
   KeyLog::Found found_in_flight_, found_dirty_;
+  std::string told_trouble_;
 };
 
 }  // namespace crossfade

@@ -97,6 +97,8 @@ absl::Status Proxy::Open() {
   key_check_ = std::make_unique<KeyCheck>(io_, &config_.limits, lane_.get());
   settle_ = std::make_unique<Settle>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), key_check_.get(),
                                      [this] { repair_->Wake(); });
+  expiry_scan_ = std::make_unique<ExpiryScan>(io_, &config_.backfill, migration, lane_.get(), &expiry_);
+  if (keeper_->had_predecessor()) expiry_scan_->Start();
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
   pool_->set_account(&memory_);
   pool_->set_name(name);
@@ -157,7 +159,9 @@ void Proxy::OnWritten(const Slot& slot) {
   if (!migration().following()) return;
   const bool elsewhere = slot.answered_us != 0;
   const auto touch = [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
-    const bool unproved = elsewhere || row.effect == Effect::kScript || row.effect == Effect::kModule;
+    // When keys expire is not known yet: it may have been just now.
+    const bool unproved =
+        elsewhere || expiry_scan_->running() || row.effect == Effect::kScript || row.effect == Effect::kModule;
     for (uint32_t key : keys) {
       if (unproved) {
         settle_->Touch(db, request.arg(key));
@@ -246,6 +250,7 @@ void Proxy::Hold(bool holding) {
   holding_ = holding;
   room_->Hold(holding);
   settle_->set_paused(holding);
+  expiry_scan_->set_paused(holding);
   if (!holding) Soon();
 }
 

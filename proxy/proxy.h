@@ -18,6 +18,7 @@
 #include "proxy/client.h"
 #include "proxy/client_commands.h"
 #include "proxy/errands.h"
+#include "proxy/expiry_scan.h"
 #include "proxy/feeds.h"
 #include "proxy/flip_runner.h"
 #include "proxy/http_server.h"
@@ -90,6 +91,7 @@ class Proxy : private Lane::Owner,
   const SecondLook& second_look() const { return *second_look_; }
   const ScriptBook& scripts() const { return scripts_; }
   const Settle& settle() const { return *settle_; }
+  const ExpiryScan& expiry_scan() const { return *expiry_scan_; }
   const FlipRunner& flip_runner() const { return *flip_; }
   size_t clients() const { return clients_.size(); }
   const WaitingRoom& waiting_room() const { return *room_; }
@@ -205,6 +207,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<SecondLook> second_look_;
   std::unique_ptr<KeyCheck> key_check_;
   std::unique_ptr<Settle> settle_;
+  std::unique_ptr<ExpiryScan> expiry_scan_;
   std::unique_ptr<FlipRunner> flip_;
   std::unique_ptr<PrivatePool> pool_;
   std::unique_ptr<Watches> watches_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "protocol/reply.h"
@@ -21,13 +22,6 @@ bool IsExpiring(int64_t a, int64_t b, int64_t tolerance_ms) {
   const auto nearly = [tolerance_ms](int64_t ttl) { return ttl >= 0 && ttl <= tolerance_ms; };
   return nearly(a) || nearly(b);
 }
-// An error that speaks of the server's state or of rights: of the data it says nothing.
-bool RefusedToLook(std::string_view reply) {
-  constexpr std::string_view kCodes[] = {"LOADING", "BUSY",    "MASTERDOWN", "NOAUTH",      "NOPERM",
-                                         "OOM",     "MISCONF", "READONLY",   "CLUSTERDOWN", "TRYAGAIN"};
-  const std::string_view code = ErrorCode(reply);
-  return std::find(std::begin(kCodes), std::end(kCodes), code) != std::end(kCodes);
-}
 }  // namespace
 
 struct SecondLook::Case {
@@ -36,6 +30,7 @@ struct SecondLook::Case {
   KeyIndices keys;
   int db;
   uint64_t order;
+  int64_t asked_us;
 };
 
 SecondLook::SecondLook(Io* io, const Config* config, const Migration* migration, DirtySet* dirty, Counters* counters,
@@ -62,6 +57,7 @@ void SecondLook::Start(const Slot& slot) {
   look->keys = slot.keys;
   look->db = slot.db;
   look->order = lane_->next_order();
+  look->asked_us = io_->clock()->NowUs();
   Question question;
   question.db = slot.db;
   question.protocol = slot.protocol;
@@ -93,12 +89,16 @@ void SecondLook::Judge(const Case& look, const Answers& answers) {
   const int64_t tolerance_ms = kToleranceMs + lane_->lag_us() / 1000;
   const std::string& primary = answers.primary[0];
   const std::string& secondary = answers.secondary[0];
-  if (RefusedToLook(primary) || RefusedToLook(secondary)) {
-    ++counters_->reads_not_comparable;
-    return;
-  }
   if (primary == secondary || RepliesAgree(look.row->compare, request, primary, secondary, tolerance_ms)) {
     ++counters_->reads_unconfirmed;
+    return;
+  }
+  // A store that answered late has set the expiry at a moment that nobody knows so well.
+  const bool uncertain = std::any_of(look.keys.begin(), look.keys.end(), [&](uint32_t key) {
+    return lane_->MayHaveExpired(look.db, request.arg(key), look.asked_us);
+  });
+  if (uncertain) {
+    ++counters_->reads_expiring;
     return;
   }
   for (size_t i = 1; i < answers.primary.size(); ++i) {

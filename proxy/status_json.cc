@@ -316,6 +316,7 @@ Json StatusJson(const Proxy& proxy) {
                       {"limit", proxy.config().limits.tracking_keys}};
   json["expiring_keys"] = {{"watched", proxy.expiry().size()},
                            {"unwatched", proxy.expiry().unwatched()},
+                           {"learning", proxy.expiry_scan().running()},
                            {"limit", proxy.config().limits.expiring_keys}};
   json["backends"] = {{"old", BackendJson(proxy, Side::kOld)}, {"new", BackendJson(proxy, Side::kNew)}};
   json["backfill"] = BackfillJson(proxy);

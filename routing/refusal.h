@@ -27,7 +27,7 @@ inline bool RefusesAll(std::string_view code) {
 inline bool GivesNoAnswer(std::string_view reply) {
   if (!IsErrorReply(reply)) return false;
   const std::string_view code = RefusalCode(reply);
-  return RefusesAll(code) || code == "NOPERM";
+  return RefusesAll(code) || code == "NOPERM" || code == "TRYAGAIN";
 }
 
 }  // namespace crossfade

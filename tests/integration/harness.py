@@ -101,12 +101,12 @@ class Process:
         text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
         return text if not last_lines else "\n".join(text.splitlines()[-last_lines:])
 
-    def resident_mib(self) -> float:
-        """VmRSS of the process, in MiB."""
+    def resident_mib(self, what: str = "VmRSS") -> float:
+        """VmRSS of the process, or its peak (VmHWM), in MiB."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{what}:"):
                 return int(line.split()[1]) / 1024
-        raise AssertionError(f"{self.name} has no VmRSS: it is gone")
+        raise AssertionError(f"{self.name} has no {what}: it is gone")
 
 
 @atexit.register

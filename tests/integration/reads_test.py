@@ -310,6 +310,21 @@ class SyncedTest(CrossfadeTest):
             self.assertEqual(client.execute_command("GET", "key"), b"late")
         self.assert_converged(rig)
 
+    def test_a_full_primary_is_no_mismatch(self) -> None:
+        """SORT counts as a write for a server that has no memory left: one refuses it, the other answers."""
+        rig = self.rig(config="[routing]\ncompare = 100\n")
+        client = raw_client(rig.proxy.port)
+        client.execute_command("RPUSH", "list", "b", "a")
+        self.assert_converged(rig)
+        with rig.old.client() as old:
+            old.config_set("maxmemory-policy", "noeviction")
+            old.config_set("maxmemory", 1)
+        with self.assertRaisesRegex(redis.ResponseError, "OOM|maxmemory"):
+            client.execute_command("SORT", "list", "ALPHA")
+        status = rig.admin.wait_status(lambda status: status["reads"]["not_comparable"] > 0, 10, "looked at again")
+        self.assertEqual(status["reads"]["mismatched"], 0)
+        self.assert_converged(rig)
+
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,5 @@
 """The secondary stops, dies, is full or refuses: no client notices, and afterwards it holds what the primary holds."""
+import subprocess
 import time
 
 import redis
@@ -145,6 +146,24 @@ class SecondaryTroubleTest(CrossfadeTest):
         self.assertLess(rig.proxy.resident_mib(), 100)
         rig.new.resume()
         self.assert_converged(rig)
+
+    def test_stopped_at_full_write_load(self) -> None:
+        """More than the queue holds: the memory stays under its limits, and the secondary catches up."""
+        rig = self.rig(config=FAST_REPAIR)
+        rig.new.pause()
+        subprocess.run(["redis-benchmark", "-h", HOST, "-p", str(rig.proxy.port), "-t", "set", "-c", "20", "-P", "16",
+                        "-n", "300000", "-r", "50000", "-d", "300", "-q"], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, timeout=120)
+        status, peak = rig.admin.status(), rig.proxy.resident_mib("VmHWM")
+        self.say(f"lag {status['lag']}, dirty {status['dirty']['keys']}, peak {peak:.0f} MiB")
+        self.assertGreater(status["lag"]["overflows"], 0, status["lag"])
+        self.assertFalse(status["dirty"]["overflowed"])
+        # The queue's limit, a few hundred bytes for each dirty key, and the proxy itself. Sanitizers double all that.
+        sanitized = any(f"/{preset}/" in rig.proxy.binary for preset in ("asan", "tsan"))
+        self.assertLess(peak, (64 + 50_000 * 400 / (1 << 20) + 48) * (2.5 if sanitized else 1))
+        rig.new.resume()
+        self.assert_converged(rig)
+        self.assertEqual(rig.admin.status()["synced"], "yes")
 
     def test_too_many_dirty_keys_become_a_sweep(self) -> None:
         rig = self.rig(config='[limits]\nsecondary_queue = "64KiB"\ndirty_keys = 200\n' + FAST_REPAIR)

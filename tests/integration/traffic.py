@@ -19,6 +19,7 @@ from typing import Any, Callable, Optional
 
 import redis
 
+from admin import wait_until
 from harness import connect, die_with_parent
 from shapes import EXPECTED_ERROR, Filler
 from stores import touch_words
@@ -110,6 +111,10 @@ class Load:
             if time.monotonic() > deadline:
                 raise AssertionError(f"the load stands still: {more} operations not done in {timeout:g} s")
             time.sleep(0.02)
+
+    def wait_everybody(self, timeout: float = 60.0) -> None:
+        """Each client has connected and done something."""
+        wait_until(lambda: all(self._operations), timeout, "each client has done something")
 
     def phase(self, number: int) -> None:
         """Latencies from now on count under this number."""

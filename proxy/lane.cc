@@ -1,10 +1,10 @@
 #include "proxy/lane.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "fmt/format.h"
+#include "protocol/chance.h"
 #include "protocol/check.h"
 #include "protocol/fault.h"
 #include "protocol/reply.h"
@@ -30,7 +30,7 @@ Lane::Lane(Io* io, const Config& config, const Migration* migration, DirtySet* d
       primary_bytes_(config.limits.primary_queue_bytes),
       primary_commands_(config.limits.primary_commands),
       breaker_(&config.breaker, &config.timeouts),
-      probe_key_(fmt::format("__crossfade:probe:{:08x}{:08x}", std::random_device()(), std::random_device()())) {
+      probe_key_(fmt::format("__crossfade:probe:{:016x}", RandomBits())) {
   deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
   // Taken once: were the wall clock set meanwhile, a store's offset from before would make its expiries wrong by as
   // much.

@@ -118,10 +118,12 @@ class Lane : private Link::Owner {
   const KeyGates& gates() const { return gates_; }
   // May `key` be copied, or compared on both sides, now?
   bool Gated(std::string_view key) const { return !gates_.empty() && gates_.Blocks(key); }
-  // Is there a moment since `from_us`, of the clock, at which one store may have had this key and the other not, because
-  // it was expiring?
+  // By the clock that expiries are reckoned with: the wall's at the start, and steady since.
+  int64_t wall_ms() const { return WallOf(io_->clock()->NowUs()); }
+  // Is there a moment since `from_us`, of the clock, at which one store may have had this key and the other not,
+  // because it was expiring?
   bool MayHaveExpired(int db, std::string_view key, int64_t from_us) const {
-    return !expiry_->empty() && expiry_->Uncertain(db, key, WallOf(from_us), WallOf(io_->clock()->NowUs()));
+    return !expiry_->empty() && expiry_->Uncertain(db, key, WallOf(from_us), wall_ms());
   }
   void set_logins(const Logins* logins);
   // What its connections are called at the stores (Upstream::set_name). Before Start.

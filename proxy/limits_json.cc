@@ -68,6 +68,7 @@ Json LimitsJson(const Proxy& proxy) {
       {"expiring_keys", Of(limits.expiring_keys, proxy.expiry().size(), proxy.expiry().unwatched())},
       {"settle_keys", Of(limits.settle_keys, proxy.settle().waiting(), counters.settle_left_out)},
       {"settle_value", Of(limits.settle_value_bytes, 0, counters.settle_too_big)},
+      {"copy_whole", Of(limits.copy_whole_bytes, 0, proxy.copier().in_pieces())},
       {"scripts", Of(limits.script_bytes, proxy.scripts().bytes(), proxy.scripts().forgotten())},
       {"private_connections", Of(limits.private_connections,
                                  std::max(proxy.private_pool().live(Side::kOld), proxy.private_pool().live(Side::kNew)),

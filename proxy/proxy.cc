@@ -158,10 +158,12 @@ void Proxy::OnWritten(const Slot& slot) {
   room_->OnWritten(slot);
   if (!migration().following()) return;
   const bool elsewhere = slot.answered_us != 0;
+  // When keys expire is not known, of some or of all: it may have been just now.
+  const bool expiries_unknown =
+      expiry_scan_->running() || (expiry_.unwatched() > 0 && expiry_.incomplete(lane_->wall_ms()));
   const auto touch = [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
-    // When keys expire is not known yet: it may have been just now.
     const bool unproved =
-        elsewhere || expiry_scan_->running() || row.effect == Effect::kScript || row.effect == Effect::kModule;
+        elsewhere || expiries_unknown || row.effect == Effect::kScript || row.effect == Effect::kModule;
     for (uint32_t key : keys) {
       if (unproved) {
         settle_->Touch(db, request.arg(key));
@@ -394,58 +396,6 @@ void Proxy::SweepIfDue() {
   if (!lane_->CanCopy() || flip_->state() != FlipRunner::State::kFollowing) return;
   keeper_->SweepStarted();
   sweep_->Start(migration().unsynced_why.empty() ? "everything is dirty" : migration().unsynced_why);
-}
-
-// --- For the admin API ---------------------------------------------------------------------------------------------
-
-void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done) {
-  if (sweep_->running() && (request.force || request.cold) && !request.dry_run) sweep_->Cancel("given up for a flip");
-  flip_->Start(request, [this, done = std::move(done)](const FlipResult& result) {
-    if (result.flipped) {
-      watches_->BreakAll();
-      tracking_->PrimaryChanged();
-      LoadScripts();
-      UpdateFacts();
-      LearnModules();
-    }
-    done(result);
-  });
-}
-
-absl::Status Proxy::Change(const RoutingChange& change) {
-  const absl::Status changed = keeper_->Change(change, lane_->next_order());
-  if (changed.ok() && !migration().following()) sweep_->Cancel("the secondary does not follow any more");
-  repair_->Wake();
-  return changed;
-}
-
-absl::Status Proxy::Resync() {
-  return keeper_->Resync(lane_->next_order());
-}
-
-absl::Status Proxy::StartBackfill() {
-  if (sweep_->running()) return absl::FailedPreconditionError("a sweep is running already");
-  if (!migration().distrust.empty()) return absl::FailedPreconditionError(migration().distrust);
-  if (!migration().keep_secondary.empty()) return absl::FailedPreconditionError(migration().keep_secondary);
-  if (flip_->state() != FlipRunner::State::kFollowing) return absl::FailedPreconditionError("a flip is under way");
-  if (!migration().following())
-    return absl::FailedPreconditionError("the secondary does not follow: crossfade secondary follow");
-  for (Side side : {Side::kOld, Side::kNew}) {
-    const Upstream& upstream = lane_->link(side).upstream();
-    if (upstream.up()) continue;
-    return absl::FailedPreconditionError(fmt::format("{} ({}) is {}: {}", SideName(side), upstream.address().ToString(),
-                                                     upstream.StateWord(), upstream.last_error()));
-  }
-  keeper_->SweepStarted();
-  sweep_->Start("asked for");
-  spdlog::info("event=backfill_started");
-  return absl::OkStatus();
-}
-
-absl::Status Proxy::CancelBackfill() {
-  if (!sweep_->running()) return absl::FailedPreconditionError("no backfill is running");
-  sweep_->Cancel("cancelled");
-  return absl::OkStatus();
 }
 
 }  // namespace crossfade

@@ -1,7 +1,7 @@
 // The whole proxy, wired together: the lane and what watches over it, the clients, the admin port. Owns all of them.
-// What it decides by itself is only who is let in, and when a sweep is due. The code is in three files: proxy.cc (the
+// What it decides by itself is only who is let in, and when a sweep is due. The code is in four files: proxy.cc (the
 // parts, the lane's news, time), proxy_requests.cc (what becomes of a client's request), proxy_lifecycle.cc (memory,
-// new configuration, the end).
+// new configuration, the end), proxy_operator.cc (what operators ask for).
 #pragma once
 
 #include <cstdint>

@@ -30,6 +30,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "conf/config.h"
+#include "protocol/chance.h"
 #include "proxy/io.h"
 #include "proxy/lane.h"
 #include "routing/dirty_set.h"
@@ -104,7 +105,7 @@ class Rebuild {
   Lane* lane_;
   std::function<void()> gate_opened_;
   std::unique_ptr<Timer> timer_;
-  std::mt19937_64 random_{std::random_device()()};
+  std::mt19937_64 random_{RandomBits()};
   absl::flat_hash_map<uint64_t, std::unique_ptr<Case>> cases_;
   uint64_t last_id_ = 0;
   bool giving_way_ = false;

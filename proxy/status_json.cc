@@ -61,8 +61,8 @@ void TroubleOfSecondary(const Proxy& proxy, Json* list) {
     refusals += fmt::format("{}{} times {}", refusals.empty() ? "" : ", ", count, code);
   if (!refusals.empty() && !proxy.dirty().clean()) {
     list->push_back(fmt::format(
-        "the secondary ({}) has refused copies of dirty keys: {}. They stay dirty and are tried again every 30 s. With "
-        "NOPERM, allow the user RESTORE and DEL there",
+        "the secondary ({}) has refused copies of dirty keys: {}. They stay dirty and are tried again at least every "
+        "30 s. With NOPERM, allow the user RESTORE and DEL there",
         name, refusals));
   }
 }
@@ -137,9 +137,9 @@ Json Attention(const Proxy& proxy) {
   }
   if (migration.cold) list.push_back("cold: new may lack what was there before");
   if (proxy.expiry().unwatched() > 0) {
-    list.push_back(
-        fmt::format("{} expiries were not watched (limits.expiring_keys): a write just then may differ unseen",
-                    proxy.expiry().unwatched()));
+    list.push_back(fmt::format(
+        "{} expiries were not watched (limits.expiring_keys): until they are past, written keys are compared again",
+        proxy.expiry().unwatched()));
   }
   return list;
 }

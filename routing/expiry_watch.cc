@@ -26,6 +26,7 @@ void ExpiryWatch::Set(int db, std::string_view key, ExpiryWindow window, int64_t
   if (full || windows_.size() >= forget_at_) Forget(now_ms);
   if (windows_.size() >= max_keys_) {
     ++unwatched_;
+    unwatched_until_ms_ = std::max(unwatched_until_ms_, window.to_ms);
     return;
   }
   windows_.emplace(hash, window);

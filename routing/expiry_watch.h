@@ -7,7 +7,8 @@
 // inside the window makes its keys dirty. Times are milliseconds of the proxy's wall clock.
 //
 // Remembers 64-bit hashes, not names: a collision costs one needless copy. Windows long past are forgotten; beyond the
-// limit given at construction new ones are not remembered, but counted.
+// limit given at construction new ones are not remembered, but counted, and until the last of them is past any key may
+// be such a one: whoever writes then must have its keys compared again.
 #pragma once
 
 #include <algorithm>
@@ -49,6 +50,8 @@ class ExpiryWatch {
   bool empty() const { return windows_.empty(); }
   size_t size() const { return windows_.size(); }
   uint64_t unwatched() const { return unwatched_; }
+  // May there be keys that expire now, and aren't watched?
+  bool incomplete(int64_t now_ms) const { return now_ms <= unwatched_until_ms_; }
 
  private:
   static constexpr int64_t kForgetAfterMs = 120'000;
@@ -63,6 +66,7 @@ class ExpiryWatch {
   size_t forget_at_ = 1024;      // size at which past windows are looked for, and at the limit …
   int64_t forget_again_ms_ = 0;  // … when
   uint64_t unwatched_ = 0;
+  int64_t unwatched_until_ms_ = 0;  // the latest end of a window that isn't remembered
 };
 
 }  // namespace crossfade

@@ -29,9 +29,9 @@ from cells import check_endings  # noqa: E402
 from clients import Clients, Record, check_jobs  # noqa: E402
 from faults import UNREACHABLE, World, choose, empty_store  # noqa: E402
 from harness import Rig  # noqa: E402
-from relay import Relay  # noqa: E402
 from resp import RawConnection, encode  # noqa: E402
 from stores import difference  # noqa: E402
+from wire import Relay  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPAIR_SECONDS = 120.0

@@ -20,7 +20,7 @@ import redis
 
 from admin import AdminError
 from harness import Rig
-from relay import Relay
+from wire import Relay
 
 Fault = Generator[float, None, None]
 UNREACHABLE = (OSError, http.client.HTTPException, AdminError)

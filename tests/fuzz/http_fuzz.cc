@@ -99,10 +99,11 @@ void RequireResponses(std::string_view written, size_t least, size_t most) {
 
 void Serve(std::string_view stream, uint8_t choice, size_t piece) {
   FakeIo io;
+  const LimitsConfig limits;
   std::vector<HttpServer::Responder> waiting;
   std::vector<std::string> seen;
   bool head = false;
-  auto server = *HttpServer::Start(&io, Address{"127.0.0.1", kPort}, [&](const HttpRequest& request, auto respond) {
+  const auto serve = [&](const HttpRequest& request, auto respond) {
     RequireBounded(request);
     seen.push_back(request.path);
     head |= stream.find("HEAD") != std::string_view::npos;
@@ -110,7 +111,8 @@ void Serve(std::string_view stream, uint8_t choice, size_t piece) {
     response.body = request.path;
     if (choice & 1) return waiting.push_back(std::move(respond));
     respond(std::move(response));
-  });
+  };
+  auto server = *HttpServer::Start(&io, Address{"127.0.0.1", kPort}, &limits, serve);
   FakePeerPtr peer = io.Dial(kPort);
   peer->stalled = (choice & 2) != 0;
   size_t answered = 0;

@@ -252,7 +252,7 @@ void ProxyWorld::Finish() {
   Require(in_flight.live_bytes() == 0 && in_flight.unlogged() == 0, "no write is in flight in the journal");
 
   bool done = false;
-  proxy_->Shutdown([&done] { done = true; });
+  proxy_->Shutdown([&done](bool) { done = true; });
   for (int64_t ms = 0; !done && ms <= config_.timeouts.shutdown_ms + 200; ms += 100) {
     for (ToyStore* store : {&old_, &new_}) {
       store->TakeConnections(true);

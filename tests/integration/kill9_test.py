@@ -344,12 +344,12 @@ class FullDiskTest(Kill9Test):
         resource.prlimit(rig.proxy.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     def test_files_that_may_not_grow(self) -> None:
-        rig = self.rig_on_fixed_ports(FAST_REPAIR + SMALL_QUEUE)
+        rig = self.rig_on_fixed_ports(FAST_REPAIR + NO_SETTLE + SMALL_QUEUE)
         self.limit_files(rig, 600 << 10)
         self.fill_and_kill(rig, lambda: None)
 
     def test_room_again(self) -> None:
-        rig = self.rig_on_fixed_ports(FAST_REPAIR + SMALL_QUEUE)
+        rig = self.rig_on_fixed_ports(FAST_REPAIR + NO_SETTLE + SMALL_QUEUE)
         self.limit_files(rig, 600 << 10)
         self.plant(rig)
         rig.new.pause()

@@ -59,6 +59,7 @@ TEST_F(LaneJournalTest, AllKeysOfAWriteInTheirDatabases) {
   w.Send(1, {"MOVE", "b", "6"});
   EXPECT_THAT(InFlight(), ElementsAre("2:a 2:b", "2:a 2:c 5:c", "2:b 6:b"));
   EXPECT_EQ(journal_.unlogged(), 0u);
+  w.lane->Abandon(absl::AbortedError("enough"));
 }
 
 TEST_F(LaneJournalTest, ATransactionsWritesAreOneRecord) {
@@ -69,6 +70,7 @@ TEST_F(LaneJournalTest, ATransactionsWritesAreOneRecord) {
   EXPECT_THAT(InFlight(), IsEmpty());
   w.Send(1, {"EXEC"});
   EXPECT_THAT(InFlight(), ElementsAre("0:a 0:b"));
+  w.lane->Abandon(absl::AbortedError("enough"));
 }
 
 TEST_F(LaneJournalTest, AWriteWhoseKeysNobodyKnowsIsCounted) {
@@ -87,6 +89,7 @@ TEST_F(LaneJournalTest, ReadsAndMessagesAreNotJournalled) {
   w.Send(1, {"EXEC"});
   EXPECT_THAT(InFlight(), IsEmpty());
   EXPECT_EQ(journal_.unlogged(), 0u);
+  w.lane->Abandon(absl::AbortedError("enough"));
 }
 
 TEST_F(LaneJournalTest, ATransactionElsewhere) {

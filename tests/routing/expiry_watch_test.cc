@@ -111,5 +111,17 @@ TEST(ExpiryWatch, InheritedAcrossSwaps) {
   EXPECT_FALSE(watch.Uncertain(2, "c", 150, 150));
 }
 
+TEST(ExpiryWatch, WhatIsNotWatchedIsKnownToBeMissingUntilItIsPast) {
+  ExpiryWatch watch(1);
+  watch.Set(0, "a", {100, 900}, 0);
+  EXPECT_FALSE(watch.incomplete(0));
+  watch.Set(0, "b", {100, 500}, 0);
+  watch.Set(0, "c", {100, 300}, 0);
+  EXPECT_EQ(watch.unwatched(), 2u);
+  EXPECT_TRUE(watch.incomplete(0));
+  EXPECT_TRUE(watch.incomplete(500));
+  EXPECT_FALSE(watch.incomplete(501));
+}
+
 }  // namespace
 }  // namespace crossfade

@@ -122,7 +122,7 @@ void World::StopProxy(int64_t down_ms) {
   if (proxy_ == nullptr || std::exchange(stopping_, true)) return;
   ++figures_.restarts;
   Trouble(loop_.now_us() + scenario_.config.timeouts.shutdown_ms * 1000 + down_ms * 1000);
-  proxy_->Shutdown([this, down_ms, number = proxy_number_] {
+  proxy_->Shutdown([this, down_ms, number = proxy_number_](bool) {
     loop_.After(0, [this, down_ms, number] {
       if (number != proxy_number_ || proxy_ == nullptr) return;
       Note("the proxy has stopped");

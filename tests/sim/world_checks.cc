@@ -292,7 +292,7 @@ void World::CheckQuiet() {
   }
   remembered_ = Remembered{proxy_->migration().routing, proxy_->migration().epoch};
   bool stopped = false;
-  proxy_->Shutdown([&stopped] { stopped = true; });
+  proxy_->Shutdown([&stopped](bool) { stopped = true; });
   RunWhile(scenario_.config.timeouts.shutdown_ms * 1000 + kSecond, [&] { return !stopped; });
   if (!stopped) return Fail("I9", "a shutdown takes longer than its time");
   proxy_.reset();

@@ -204,16 +204,6 @@ void Lane::DatabasesSwapped(const Slot& slot, RequestView request) {
   if (swaps_.size() > kMaxSwaps) dirty_->MarkEverything(slot.order);
 }
 
-WriteTimes Lane::TimesOf(const Slot& slot) const {
-  WriteTimes times;
-  times.sent_ms = WallOf(slot.sent_us);
-  times.read_ms = WallOf(slot.answered_us != 0 ? slot.answered_us : primary().last_read_us());
-  times.primary_offset_ms = primary().clock().offset_ms;
-  times.secondary_offset_ms = secondary().clock().offset_ms;
-  times.uncertainty_ms = 3 + primary().clock().uncertainty_ms + secondary().clock().uncertainty_ms;
-  return times;
-}
-
 // --- Links ---------------------------------------------------------------------------------------------------------
 
 void Lane::OnLinkReply(Side side, const Owed& owed, std::string_view reply) {

@@ -8,9 +8,9 @@
 // What the lane can't carry to the secondary makes its keys dirty, in the same moment (I2). Nothing that happens to the
 // secondary delays the primary's half (I3). Owned by Proxy; runs on the loop thread; calls its Owner, never waits.
 //
-// The code is in five files: lane.cc (links, slots, the end of a slot), lane_submit.cc (taking a place),
+// The code is in six files: lane.cc (links, slots, the end of a slot), lane_submit.cc (taking a place),
 // lane_primary.cc (what the primary answered), lane_secondary.cc (the secondary's queue and answers), lane_breaker.cc
-// (a secondary that is left alone).
+// (a secondary that is left alone), lane_expiry.cc (time, and keys that expire).
 #pragma once
 
 #include <cstdint>
@@ -224,7 +224,6 @@ class Lane : private Link::Owner {
   void MarkContaminated(const Slot& slot);
   void CheckDeadlines();
   int64_t WallOf(int64_t us) const { return (us + wall_minus_clock_us_) / 1000; }
-  WriteTimes TimesOf(const Slot& slot) const;
   Accepted AcceptedWrite(const Slot& slot, const CommandRow& row, RequestView request, std::string_view reply,
                          std::span<const std::string> companions, bool reply_varies) const;
 
@@ -281,7 +280,6 @@ class Lane : private Link::Owner {
   void ShiftedReadAnswered(Slot* slot);
   void FollowAnswered(Slot* slot);
   void LogDivergence(const Slot& slot);
-  void ApplyExpiries(const Slot& slot);
   void CompareIfBoth(Slot* slot);
   void AskPrimaryInstead(Slot* slot, bool warm);
   void SecondaryBroke(Slot* slot, DirtyCause cause);
@@ -291,6 +289,11 @@ class Lane : private Link::Owner {
   void Discharge(Slot* slot);
   static bool InBacklog(const Slot& slot);
   void DropBacklog();
+
+  // lane_expiry.cc
+  WriteTimes TimesOf(const Slot& slot) const;
+  bool NearExpiry(const Slot& slot) const;
+  void ApplyExpiries(const Slot& slot);
 
   // lane_breaker.cc
   void ReportFollow(const Slot& slot);

@@ -287,9 +287,7 @@ void Lane::FollowAnswered(Slot* slot) {
     return;
   }
   ReportFollow(*slot);
-  const bool near_expiry = !expiry_->empty() && AnyKey(*slot, [&](int db, std::string_view key) {
-    return expiry_->Uncertain(db, key, WallOf(slot->sent_us), WallOf(secondary().last_read_us()));
-  });
+  const bool near_expiry = NearExpiry(*slot);
   // On a key whose copy is still outstanding a difference is nothing new.
   const bool was_dirty =
       slot->diverged && AnyKey(*slot, [&](int db, std::string_view key) { return dirty_->Contains(db, key); });
@@ -349,23 +347,6 @@ void Lane::LogDivergence(const Slot& slot) {
                : slot.differed != nullptr ? slot.differed->name
                                           : "?",
                slot.db, slot.refused, slot.refused ? ErrorCode(slot.secondary_reply) : "another reply");
-}
-
-void Lane::ApplyExpiries(const Slot& slot) {
-  const int64_t now_ms = WallOf(io_->clock()->NowUs());
-  for (const ExpiryNote& note : slot.follow.expiries) {
-    const int db = note.db < 0 ? slot.db : note.db;
-    if (note.kind == ExpiryNote::Kind::kSet) {
-      expiry_->Set(db, note.key, note.window, now_ms);
-    } else {
-      expiry_->Inherit(db, note.key, note.inheritor_db < 0 ? db : note.inheritor_db, note.inheritor, now_ms);
-    }
-  }
-  ForEachWrite(slot, [this](const CommandRow& row, RequestView request, const KeyIndices&, int) {
-    if (row.name != "swapdb") return;
-    const auto a = ParseInt64(request.arg(1)), b = ParseInt64(request.arg(2));
-    if (a && b && *a >= 0 && *b >= 0) expiry_->SwapDatabases(static_cast<int>(*a), static_cast<int>(*b));
-  });
 }
 
 void Lane::CompareIfBoth(Slot* slot) {

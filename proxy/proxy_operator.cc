@@ -16,6 +16,7 @@ void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult
       LoadScripts();
       UpdateFacts();
       LearnModules();
+      Started(migration().primary());  // by force, while the old one was still being reached
     }
     done(result);
   });

@@ -66,7 +66,7 @@ class ExpiryWatch {
   size_t forget_at_ = 1024;      // size at which past windows are looked for, and at the limit …
   int64_t forget_again_ms_ = 0;  // … when
   uint64_t unwatched_ = 0;
-  int64_t unwatched_until_ms_ = 0;  // the latest end of a window that isn't remembered
+  int64_t unwatched_until_ms_ = INT64_MIN;  // the latest end of a window that isn't remembered
 };
 
 }  // namespace crossfade

@@ -147,6 +147,7 @@ void Settings(Scenario* scenario, Chance* chance) {
   if (chance->Percent(30)) config.limits.secondary_queue_bytes = chance->Range(4, 64) << 10;
   if (chance->Percent(25)) config.limits.dirty_keys = chance->Range(1, 12);
   if (chance->Percent(20)) config.limits.client_pipeline = chance->Range(1, 4);
+  if (chance->Percent(15)) config.limits.expiring_keys = chance->Range(1, 4);
   if (chance->Percent(25)) config.repair.keys_per_second = chance->Range(5, 50);
   config.timeouts.connect_ms = chance->Range(200, 800);
   config.timeouts.response_ms = chance->Range(500, 1500);
@@ -207,9 +208,6 @@ Scenario MakeScenario(uint64_t seed) {
   }
   std::stable_sort(scenario.actions.begin(), scenario.actions.end(),
                    [](const Action& a, const Action& b) { return a.at_us < b.at_us; });
-  // A known limit: which keys are about to expire is not remembered over a restart, so a write in that very moment may
-  // go unnoticed as different.
-  if (scenario.Has(Kind::kCrashProxy) || scenario.Has(Kind::kStopProxy)) scenario.short_lived = false;
   return scenario;
 }
 

@@ -45,6 +45,9 @@ class PrivateConnection : private Stream::Listener {
 
   const State& state() const { return state_; }
   bool broken() const { return broken_; }
+  // What the server calls it (CLIENT ID); 0 while that isn't known.
+  int64_t server_id() const { return server_id_; }
+  void set_server_id(int64_t id) { server_id_ = id; }
 
   // Sends commands which have so many replies; `done` gets them all, or why they won't come. A timeout of 0 is none.
   // What is sent before the connection is up waits for it.
@@ -95,6 +98,7 @@ class PrivateConnection : private Stream::Listener {
   std::deque<Pending> calls_;
   std::function<void(std::string_view)> on_frame_;
   std::function<void(const absl::Status&)> on_broken_;
+  int64_t server_id_ = 0;
   bool broken_ = false;
   bool* destroyed_ = nullptr;  // told when a callback destroys us
   size_t reply_bytes_ = 0;     // of the call whose replies are coming

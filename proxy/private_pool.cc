@@ -61,7 +61,12 @@ absl::StatusOr<std::unique_ptr<PrivateConnection>> PrivatePool::Take(const Priva
   if (!name_.empty()) {
     std::string named;
     AppendCommand(&named, {"CLIENT", "SETNAME", name_});
-    (*made)->Call(named, 1, 0, [](const PrivateConnection::Replies&) {});  // some services, and some users, may not
+    AppendCommand(&named, {"CLIENT", "ID"});
+    PrivateConnection* connection = made->get();
+    connection->Call(named, 2, 0, [connection](const PrivateConnection::Replies& replies) {
+      // Some services, and some users, may not.
+      if (replies.ok()) connection->set_server_id(IntegerReply((*replies)[1]).value_or(0));
+    });
   }
   (*made)->Switch(state.db, lane_->link(state.side).info().resp3 ? state.protocol : 2);
   return made;

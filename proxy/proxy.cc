@@ -275,6 +275,7 @@ void Proxy::OnLinkUp(Side side) {
   keeper_->OnSeen(side, info, lane_->next_order());
   if (!migration().distrust.empty()) sweep_->Cancel(migration().distrust);
   UpdateFacts();
+  watches_->OnLinkUp(side);
   if (side == migration().primary()) LearnModules();
   Started(side);
   repair_->Wake();

@@ -1,5 +1,7 @@
 #include "proxy/watches.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "fmt/format.h"
@@ -125,9 +127,46 @@ void Watches::End(uint64_t id, const PrivateConnection::Replies& replies) {
   const auto found = running_.find(id);
   const std::unique_ptr<Run> run = std::move(found->second);
   running_.erase(found);
+  if (!replies.ok() && run->connection->server_id() != 0) {
+    const Side side = run->connection->state().side;
+    if (leftovers_.size() >= kMaxLeftovers) leftovers_.erase(leftovers_.begin());
+    leftovers_.push_back({side, run->connection->server_id(), lane_->link(side).info()});
+    EndLeftovers(side);  // in the lane before any repair of its keys
+  }
   lane_->EndElsewhere(&run->transaction, replies);
   if (replies.ok() && run->reusable) Release(std::move(run->connection), true);
   owner_->OnGateOpened();
+}
+
+void Watches::EndLeftovers(Side side) {
+  std::erase_if(leftovers_, [&](const Leftover& leftover) {
+    return leftover.side == side && lane_->link(side).up() && !SameProcess(leftover.server, lane_->link(side).info());
+  });
+  const bool primary = side == lane_->primary().side();
+  const std::vector<Leftover> leftovers = leftovers_;  // an answer may come inside the call
+  for (const Leftover& leftover : leftovers) {
+    if (leftover.side != side || leftover.asked) continue;
+    const auto find = [this, side, id = leftover.server_id] {
+      return std::find_if(leftovers_.begin(), leftovers_.end(),
+                          [&](const Leftover& one) { return one.side == side && one.server_id == id; });
+    };
+    find()->asked = true;
+    Question question;
+    (primary ? question.ask_primary : question.ask_secondary) = true;
+    question.protocol = kAnyProtocol;
+    question.count = 1;
+    AppendCommand(&question.commands, {"CLIENT", "KILL", "ID", std::to_string(leftover.server_id)});
+    question.done = [this, find](const Answers& answers) {
+      const auto asked = find();
+      if (asked == leftovers_.end()) return;
+      if (answers.status.ok()) {
+        leftovers_.erase(asked);
+      } else {
+        asked->asked = false;  // when the store is there again
+      }
+    };
+    lane_->Ask(std::move(question));
+  }
 }
 
 void Watches::BreakAll() {

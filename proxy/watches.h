@@ -49,6 +49,8 @@ class Watches {
   void Exec(const Asker& asker, std::vector<QueuedCommand> commands);
   // The primary is another one now, or its connections are lost.
   void BreakAll();
+  // A store can be asked again.
+  void OnLinkUp(Side side) { EndLeftovers(side); }
 
   size_t size() const { return entries_.size(); }
 
@@ -57,7 +59,17 @@ class Watches {
     std::unique_ptr<PrivateConnection> connection;
     bool broken = false;
   };
+  // A connection that broke while a transaction was on it: what it still carries must not run once its keys have been
+  // repaired, so the server is told to close it first.
+  struct Leftover {
+    Side side = Side::kOld;
+    int64_t server_id = 0;
+    ServerInfo server;  // ids mean nothing to another process
+    bool asked = false;
+  };
+  static constexpr size_t kMaxLeftovers = 1000;  // beyond: the oldest is given up; its keys are compared once quiet
   void Release(std::unique_ptr<PrivateConnection> connection, bool clean);
+  void EndLeftovers(Side side);
 
   const Config* config_;
   Lane* lane_;
@@ -75,6 +87,7 @@ class Watches {
   void End(uint64_t id, const PrivateConnection::Replies& replies);
   absl::flat_hash_map<uint64_t, std::unique_ptr<Run>> running_;
   uint64_t last_run_ = 0;
+  std::vector<Leftover> leftovers_;
 };
 
 }  // namespace crossfade

@@ -97,8 +97,7 @@ absl::Status KeyLog::Open(std::string_view boot_id, Found* found) {
   if (found->fresh) return Create(boot_id, false);
   found->useless = WhyUseless(boot_id);
   if (!found->useless.empty()) return Create(boot_id, true);
-  TakeOver(boot_id);
-  return absl::OkStatus();
+  return TakeOver(boot_id);
 }
 
 std::string KeyLog::WhyUseless(std::string_view boot_id) const {
@@ -163,9 +162,13 @@ absl::Status KeyLog::Create(std::string_view boot_id, bool everything) {
   return absl::OkStatus();
 }
 
-void KeyLog::TakeOver(std::string_view boot_id) {
+absl::Status KeyLog::TakeOver(std::string_view boot_id) {
   const size_t segments = (memory_->size() - kHeaderBytes) / kSegmentBytes;
-  Publish(&header()->closed, uint32_t{0});
+  if (header()->closed != 0) {
+    Publish(&header()->closed, uint32_t{0});
+    // Or a crash of the machine would leave the log of the last orderly end, and nobody could tell.
+    if (absl::Status synced = memory_->Sync(); !synced.ok()) return synced;
+  }
   SetBootId(boot_id);
   live_.assign(segments, 0);
   for (size_t i = 0; i < segments; ++i) {
@@ -175,6 +178,7 @@ void KeyLog::TakeOver(std::string_view boot_id) {
     live_bytes_ += live_[i];
     if (live_[i] == 0) Empty(i);
   }
+  return absl::OkStatus();
 }
 
 void KeyLog::Visit(const Visitor& visitor) {

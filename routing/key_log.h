@@ -58,7 +58,7 @@ class KeyLog {
 
   // Takes over what is there. REQUIRES: called first. A log that is useless, or fresh, is empty afterwards; its
   // `everything` flag is set if it was useless, so that nobody can forget it before acting on it.
-  // Not OK: there is no room for an empty log.
+  // Not OK: there is no room for an empty log, or the disk does not take what is written.
   absl::Status Open(std::string_view boot_id, Found* found);
   // Every record that was not erased; `tag` is as it was given. The visitor may Append, and then Erase what it is
   // shown.
@@ -109,7 +109,7 @@ class KeyLog {
   Record* record(size_t segment, size_t offset) const;
   std::string WhyUseless(std::string_view boot_id) const;
   absl::Status Create(std::string_view boot_id, bool everything);
-  void TakeOver(std::string_view boot_id);
+  absl::Status TakeOver(std::string_view boot_id);
   void SetBootId(std::string_view boot_id);
   bool Sound(size_t index) const;
   bool TakeSegment();

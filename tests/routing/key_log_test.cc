@@ -153,6 +153,16 @@ TEST_F(KeyLogTest, AfterAnOrderlyEndTheMachineMayStartAnew) {
   EXPECT_NE(Reopen("boot-3").useless, "") << "it was opened since, and not closed";
 }
 
+// Found by the simulator: the log of the orderly end was still on the disk, and nothing of what came after it.
+TEST_F(KeyLogTest, I8ACrashOfTheMachineDoesNotLeaveTheLogOfAnEarlierOrderlyEnd) {
+  Add("dirty");
+  ASSERT_TRUE(log_->Close().ok());
+  ASSERT_EQ(Reopen("boot-1").useless, "");
+  Add("written since");
+  memory_.LoseUnsynced();
+  EXPECT_THAT(Reopen("boot-2").useless, HasSubstr("started anew"));
+}
+
 TEST_F(KeyLogTest, WhatIsAppendedAfterTheEndEndsIt) {
   ASSERT_TRUE(log_->Close().ok());
   Add("late");

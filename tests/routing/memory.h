@@ -24,7 +24,13 @@ class TestMemory : public DurableMemory {
   }
   absl::Status Sync() override {
     ++syncs;
+    synced_.assign(bytes_.get(), size_);
     return absl::OkStatus();
+  }
+  // The machine crashes: what the disk has not been made to take is gone.
+  void LoseUnsynced() {
+    size_ = synced_.size();
+    memcpy(bytes_.get(), synced_.data(), size_);
   }
   void Cut(size_t size) { size_ = size; }
 
@@ -34,6 +40,7 @@ class TestMemory : public DurableMemory {
  private:
   std::unique_ptr<char[]> bytes_;
   size_t size_ = 0;
+  std::string synced_;
 };
 
 // What is in the log, as "db:key db:key" for each record.

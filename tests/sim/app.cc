@@ -306,14 +306,15 @@ std::vector<ToyData> App::AfterUnsaid(std::vector<ToyData> states, const Pending
   return states;
 }
 
-// The connection broke: of what was asked, the first so many were carried out.
+// The connection broke: of what was asked, the first so many were carried out; and a store that refused some meanwhile
+// (full, read-only) may have left out any.
 void App::LearnUnanswered() {
   std::vector<ToyData> all = states_;
   std::vector<ToyData> current = states_;
   for (const Pending& pending : pending_) {
     if (pending.clears) doubtful_ = true;
     if (!pending.own || doubtful_) continue;
-    current = AfterUnsaid(std::move(current), pending);
+    current = AfterUnsaid(scenario_->Has(Action::Kind::kMode) ? all : std::move(current), pending);
     all.insert(all.end(), current.begin(), current.end());
   }
   Deduplicate(&all);

@@ -5,9 +5,15 @@
 #include "fmt/format.h"
 #include "protocol/check.h"
 #include "protocol/fault.h"
+#include "protocol/reply.h"
+#include "protocol/resp_writer.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
+
+namespace {
+constexpr char kFenceKey[] = "__crossfade:flip";  // a name that nobody has
+}
 
 FlipRunner::FlipRunner(Io* io, Lane* lane, DirtySet* dirty, Keeper* keeper, Repair* repair,
                        std::function<void(bool)> hold)
@@ -48,6 +54,7 @@ std::string FlipRunner::WhyNever() const {
                        lane_->link(request_.to).upstream().last_error());
   }
   if (request_.force) return {};
+  if (fence_ == Fence::kRefused) return fence_why_;
   if (!lane_->primary().up()) {
     return fmt::format("the primary ({}) is unreachable: {}; if it is gone for good, force the flip",
                        SideName(migration.primary()), lane_->primary().upstream().last_error());
@@ -71,10 +78,33 @@ std::string FlipRunner::WhyNotYet() {
     return fmt::format("{} commands were still in flight, {} of them for the secondary", lane_->slots_in_use(),
                        lane_->lag_slots());
   }
+  if (state_ == State::kDraining && fence_ != Fence::kPassed) {
+    if (fence_ == Fence::kNotAsked) AskFence();
+    if (fence_ != Fence::kPassed) return fence_why_;
+  }
   if (feeds_ == nullptr) return {};
   if (std::string why = feeds_->WhyNotPrepared(); !why.empty() || state_ == State::kArming) return why;
   feeds_->Fence();
   return feeds_->fenced() ? "" : "messages to subscribers were still on their way";
+}
+
+// A store that has died without a word still looks reachable, and one that has become read-only has said so to nobody.
+// So both are asked, once nothing else is in flight, for what writes nothing and is refused whenever a write would be.
+void FlipRunner::AskFence() {
+  fence_ = Fence::kAsked;
+  Question question;
+  question.ask_primary = question.ask_secondary = true;
+  question.protocol = kAnyProtocol;
+  question.count = 1;
+  AppendCommand(&question.commands, {"DEL", kFenceKey});
+  question.done = [this](const Answers& answers) {
+    const bool answered = answers.status.ok() && !answers.secondary.empty();
+    const bool refused = answered && IsErrorReply(answers.secondary[0]);
+    fence_ = refused ? Fence::kRefused : answered ? Fence::kPassed : Fence::kNotAsked;
+    fence_why_ = answered ? fmt::format("{} refuses writes: {}", SideName(request_.to), ErrorCode(answers.secondary[0]))
+                          : std::string(answers.status.message());
+  };
+  lane_->Ask(std::move(question));
 }
 
 void FlipRunner::Start(const FlipRequest& request, std::function<void(const FlipResult&)> done) {
@@ -83,6 +113,8 @@ void FlipRunner::Start(const FlipRequest& request, std::function<void(const Flip
   done_ = std::move(done);
   started_us_ = io_->clock()->NowUs();
   held_us_ = 0;
+  fence_ = Fence::kNotAsked;
+  fence_why_ = "the stores have not answered";
   Move(State::kArming);
   if (std::string why = WhyNever(); !why.empty()) return Finish({.reason = std::move(why)});
   timer_->Start(0, kStepMs);

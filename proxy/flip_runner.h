@@ -66,6 +66,7 @@ class FlipRunner {
   void Switch(bool forced, std::string lost);
   void Finish(FlipResult result);
   double PausedMs() const;
+  void AskFence();
 
   Io* io_;
   Lane* lane_;
@@ -81,6 +82,10 @@ class FlipRunner {
   std::function<void(const FlipResult&)> done_;
   int64_t started_us_ = 0;
   int64_t held_us_ = 0;
+  enum class Fence : uint8_t { kNotAsked, kAsked, kPassed, kRefused };
+  Fence fence_ =
+      Fence::kNotAsked;  // both stores have answered since the requests are held, and the next one takes writes
+  std::string fence_why_ = "the stores have not answered";
 };
 
 }  // namespace crossfade

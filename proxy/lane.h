@@ -125,6 +125,8 @@ class Lane : private Link::Owner {
   bool MayHaveExpired(int db, std::string_view key, int64_t from_us) const {
     return !expiry_->empty() && expiry_->Uncertain(db, key, WallOf(from_us), wall_ms());
   }
+  // May there be keys that expire about now, and nobody knows it?
+  bool ExpiriesUnknown() const { return expiry_->incomplete(wall_ms()); }
   void set_logins(const Logins* logins);
   // What its connections are called at the stores (Upstream::set_name). Before Start.
   void set_name(const std::string& name, bool end_namesakes) {

@@ -159,8 +159,7 @@ void Proxy::OnWritten(const Slot& slot) {
   if (!migration().following()) return;
   const bool elsewhere = slot.answered_us != 0;
   // When keys expire is not known, of some or of all: it may have been just now.
-  const bool expiries_unknown =
-      expiry_scan_->running() || (expiry_.unwatched() > 0 && expiry_.incomplete(lane_->wall_ms()));
+  const bool expiries_unknown = expiry_.incomplete(lane_->wall_ms());
   const auto touch = [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
     const bool unproved =
         elsewhere || expiries_unknown || row.effect == Effect::kScript || row.effect == Effect::kModule;

@@ -77,6 +77,33 @@ void SecondLook::Start(const Slot& slot) {
   lane_->Ask(std::move(question));
 }
 
+// Is one of the keys there on one side only, or different, because it expires about now?
+bool SecondLook::MayHaveExpired(const Case& look, const Answers& answers) const {
+  const int64_t tolerance_ms = kToleranceMs + lane_->lag_us() / 1000;
+  for (size_t i = 0; i < look.keys.size(); ++i) {
+    // A store that answered late has set the expiry at a moment that nobody knows so well.
+    if (lane_->MayHaveExpired(look.db, look.request.view().arg(look.keys[i]), look.asked_us)) return true;
+    if (i + 1 >= answers.primary.size()) continue;
+    const int64_t primary = IntegerReply(answers.primary[i + 1]).value_or(-1);
+    const int64_t secondary = IntegerReply(answers.secondary[i + 1]).value_or(-1);
+    if (IsExpiring(primary, secondary, tolerance_ms)) return true;
+  }
+  return false;
+}
+
+// … and while not all expiries are known: a key that one side has no more, and the other not for long? A store that is
+// later than timeouts.response is cut off, so no expiry is later than that.
+bool SecondLook::MayHaveExpiredUnseen(const Answers& answers) const {
+  if (!lane_->ExpiriesUnknown()) return false;
+  for (size_t i = 1; i < answers.primary.size(); ++i) {
+    const int64_t primary = IntegerReply(answers.primary[i]).value_or(-1);
+    const int64_t secondary = IntegerReply(answers.secondary[i]).value_or(-1);
+    const int64_t left = std::max(primary, secondary);
+    if ((primary == -2) != (secondary == -2) && left >= 0 && left <= config_->timeouts.response_ms) return true;
+  }
+  return false;
+}
+
 void SecondLook::Judge(const Case& look, const Answers& answers) {
   const RequestView request = look.request.view();
   const bool dirty = std::any_of(look.keys.begin(), look.keys.end(),
@@ -93,20 +120,14 @@ void SecondLook::Judge(const Case& look, const Answers& answers) {
     ++counters_->reads_unconfirmed;
     return;
   }
-  // A store that answered late has set the expiry at a moment that nobody knows so well.
-  const bool uncertain = std::any_of(look.keys.begin(), look.keys.end(), [&](uint32_t key) {
-    return lane_->MayHaveExpired(look.db, request.arg(key), look.asked_us);
-  });
-  if (uncertain) {
+  if (MayHaveExpired(look, answers)) {
     ++counters_->reads_expiring;
     return;
   }
-  for (size_t i = 1; i < answers.primary.size(); ++i) {
-    if (IsExpiring(IntegerReply(answers.primary[i]).value_or(-1), IntegerReply(answers.secondary[i]).value_or(-1),
-                   tolerance_ms)) {
-      ++counters_->reads_expiring;
-      return;
-    }
+  if (MayHaveExpiredUnseen(answers)) {
+    ++counters_->reads_expiring;
+    MarkDirty(look, DirtyCause::kExpiryRace);  // not told as a mismatch, and not left either
+    return;
   }
   Record(look, primary, secondary);
 }
@@ -127,7 +148,11 @@ void SecondLook::Record(const Case& look, const std::string& primary, const std:
     mismatch.secondary_value = secondary.substr(0, kMaxKeptValueBytes);
   }
   for (; mismatches_.size() > static_cast<size_t>(config_->limits.mismatches); ++dropped_) mismatches_.pop_front();
-  for (uint32_t key : look.keys) dirty_->Mark(look.db, request.arg(key), DirtyCause::kReadMismatch, look.order);
+  MarkDirty(look, DirtyCause::kReadMismatch);
+}
+
+void SecondLook::MarkDirty(const Case& look, DirtyCause cause) {
+  for (uint32_t key : look.keys) dirty_->Mark(look.db, look.request.view().arg(key), cause, look.order);
   repair_->Wake();
 }
 

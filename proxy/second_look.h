@@ -40,6 +40,9 @@ class SecondLook {
 
  private:
   struct Case;
+  bool MayHaveExpired(const Case& look, const Answers& answers) const;
+  bool MayHaveExpiredUnseen(const Answers& answers) const;
+  void MarkDirty(const Case& look, DirtyCause cause);
   void Judge(const Case& look, const Answers& answers);
   void Record(const Case& look, const std::string& primary, const std::string& secondary);
 

@@ -50,8 +50,10 @@ class ExpiryWatch {
   bool empty() const { return windows_.empty(); }
   size_t size() const { return windows_.size(); }
   uint64_t unwatched() const { return unwatched_; }
+  // After a restart, until all expiries have been asked for.
+  void set_learning(bool learning) { learning_ = learning; }
   // May there be keys that expire now, and aren't watched?
-  bool incomplete(int64_t now_ms) const { return now_ms <= unwatched_until_ms_; }
+  bool incomplete(int64_t now_ms) const { return learning_ || now_ms <= unwatched_until_ms_; }
 
  private:
   static constexpr int64_t kForgetAfterMs = 120'000;
@@ -66,6 +68,7 @@ class ExpiryWatch {
   size_t forget_at_ = 1024;      // size at which past windows are looked for, and at the limit …
   int64_t forget_again_ms_ = 0;  // … when
   uint64_t unwatched_ = 0;
+  bool learning_ = false;
   int64_t unwatched_until_ms_ = INT64_MIN;  // the latest end of a window that isn't remembered
 };
 

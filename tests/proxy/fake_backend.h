@@ -62,6 +62,9 @@ inline std::vector<std::string> TakeCommands(std::string* bytes) {
 
 class FakeBackend {
  public:
+  // What a flip asks before it happens; answered by itself, as TIME is.
+  static constexpr char kFlipFence[] = "DEL __crossfade:flip";
+
   FakeBackend(FakeIo* io, uint16_t port) : run_id("run-" + std::to_string(port)), io_(io), port_(port) {}
 
   std::string version = "7.2.4", run_id, role = "master";
@@ -70,6 +73,7 @@ class FakeBackend {
   bool resp3 = false;                              // so that RESP2 clients need no HELLO
   bool answers_time = true;                        // by itself
   std::string auth_reply = "+OK\r\n", info_reply;  // info_reply: instead of INFO's text
+  std::string fence_reply = ":0\r\n";              // to a flip's question
   std::string client_list;                         // empty: CLIENT LIST is denied
 
   // Takes the pending connect, waiting for it in fake time, without a word of the handshake.
@@ -159,7 +163,14 @@ class FakeBackend {
   // Notes what was written, and answers TIME where it stands first.
   void Settle() {
     Collect();
-    while (answers_time && !unanswered_.empty() && unanswered_.front() == "TIME" && peer_->open) {
+    while (answers_time && !unanswered_.empty() && peer_->open) {
+      if (unanswered_.front() == kFlipFence) {
+        unanswered_.pop_front();
+        peer_->Deliver(fence_reply);
+        Collect();
+        continue;
+      }
+      if (unanswered_.front() != "TIME") break;
       unanswered_.pop_front();
       const int64_t ms = io_->clock()->WallMs() + skew_ms;
       peer_->Deliver(Array({Bulk(std::to_string(ms / 1000)), Bulk(std::to_string(ms % 1000 * 1000))}));
@@ -170,7 +181,7 @@ class FakeBackend {
     if (peer_ == nullptr) return;
     bytes_ += peer_->TakeWritten();
     for (std::string& command : TakeCommands(&bytes_)) {
-      if (command != "TIME") fresh_.push_back(command);
+      if (command != "TIME" && command != kFlipFence) fresh_.push_back(command);
       unanswered_.push_back(std::move(command));
     }
   }

@@ -47,6 +47,7 @@ class FlipRunnerTest : public testing::Test {
       EXPECT_FALSE(result_.has_value());
       result_ = result;
     });
+    w.Settle();
   }
   Side primary() const { return keeper_->migration().primary(); }
 
@@ -62,6 +63,7 @@ class FlipRunnerTest : public testing::Test {
 
 TEST_F(FlipRunnerTest, I5AnIdleLaneFlipsAtOnceAndBack) {
   Flip({});
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_TRUE(result_->flipped) << result_->reason;
   EXPECT_EQ(result_->reason, "");
@@ -90,6 +92,7 @@ TEST_F(FlipRunnerTest, I5WaitsUntilEverySlotIsDrained) {
   w.Advance(100);
   EXPECT_FALSE(result_.has_value());
   w.new_store.Reply(kOk);  // the lane says that it is empty: no timer needed
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_TRUE(result_->flipped);
   EXPECT_GE(result_->pause_ms, 100);
@@ -120,6 +123,7 @@ TEST_F(FlipRunnerTest, I5ADivergenceWhileDrainingIsRepairedBeforeTheSwap) {
   w.old_store.Replies({Int(-1), Bulk("1")});
   w.new_store.Reply(kOk);
   w.Advance(2);
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_TRUE(result_->flipped);
 }
@@ -131,6 +135,7 @@ TEST_F(FlipRunnerTest, I5ThePauseEndsAtItsDeadline) {
   w.Advance(49);
   EXPECT_FALSE(result_.has_value());
   w.Advance(2);
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_FALSE(result_->flipped);
   EXPECT_THAT(result_->reason, HasSubstr("not drained within 50 ms: 1 commands were still in flight, 1 of them"));
@@ -146,6 +151,7 @@ TEST_F(FlipRunnerTest, ArmingEndsAfterFiveSeconds) {
   w.dirty.Mark(0, "k", DirtyCause::kMiss, 1);
   Flip({});
   w.Advance(5002);
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_EQ(result_->reason, "1 keys are dirty");
   EXPECT_THAT(holds_, IsEmpty());  // nobody was held for it
@@ -157,6 +163,7 @@ TEST_F(FlipRunnerTest, ADryRunDoesAllButTheSwap) {
   EXPECT_THAT(holds_, ElementsAre(true));
   w.old_store.Reply(kOk);
   w.new_store.Reply(kOk);
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_FALSE(result_->flipped);
   EXPECT_TRUE(result_->would_flip);
@@ -168,6 +175,7 @@ TEST_F(FlipRunnerTest, ADryRunUnderForceDropsNothing) {
   w.Send(1, {"SET", "k", "v"});
   Flip({.max_pause_ms = 10, .dry_run = true, .force = true});
   w.Advance(20);
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_TRUE(result_->would_flip);
   EXPECT_THAT(result_->reason, HasSubstr("1 slots and 0 dirty keys were not on new"));
@@ -216,6 +224,7 @@ TEST_F(FlipRunnerTest, I5AStoreThatGoesWhileDrainingEndsIt) {
   Flip({});
   w.new_store.Close();
   w.Advance(2);
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_FALSE(result_->flipped);
   EXPECT_THAT(holds_, ElementsAre(true, false));
@@ -230,12 +239,37 @@ TEST_F(FlipRunnerTest, OneAtATime) {
   EXPECT_EQ(reason, "another flip is under way");
   w.old_store.Reply(kOk);
   w.new_store.Reply(kOk);
+  w.Settle();
   EXPECT_TRUE(result_->flipped);
+}
+
+// Found by the simulator: a flip to a store that had just died.
+TEST_F(FlipRunnerTest, I5AStoreThatDoesNotAnswerIsNotFlippedTo) {
+  w.new_store.answers_time = false;
+  Flip({.max_pause_ms = 50});
+  EXPECT_EQ(flip_->state(), FlipRunner::State::kDraining);
+  w.Advance(40);
+  EXPECT_FALSE(result_.has_value());
+  w.new_store.Close();
+  w.Advance(20);
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_FALSE(result_->flipped);
+  EXPECT_EQ(primary(), Side::kOld);
+}
+
+TEST_F(FlipRunnerTest, I5AStoreThatRefusesWritesIsNotFlippedTo) {
+  w.new_store.fence_reply = "-READONLY You can't write against a read only replica.\r\n";
+  Flip({.max_pause_ms = 50});
+  w.Advance(60);
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_FALSE(result_->flipped);
+  EXPECT_THAT(result_->reason, HasSubstr("new refuses writes: READONLY"));
 }
 
 TEST_F(FlipRunnerTest, I8AFlipThatCanNotBeSavedHasNotHappened) {
   std::filesystem::create_directory(directory_ + "/state.json.new");  // where the file is written first
   Flip({});
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_FALSE(result_->flipped);
   EXPECT_THAT(result_->reason, HasSubstr("could not be saved"));
@@ -255,6 +289,7 @@ TEST_F(FlipRunnerTest, ForceWithThePrimaryGonePromotesTheSecondary) {
   Flip({.max_pause_ms = 50, .force = true});
   EXPECT_THAT(holds_, ElementsAre(true));
   w.Advance(60);
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_TRUE(result_->flipped) << result_->reason;
   EXPECT_THAT(result_->reason, HasSubstr("1 dirty keys were not on new"));
@@ -279,6 +314,7 @@ TEST_F(FlipRunnerTest, ForceEndsWhatIsInFlight) {
   const ReplyTo read = w.Send(3, {"GET", "c"});
   Flip({.max_pause_ms = 20, .force = true});
   w.Advance(30);
+  w.Settle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_TRUE(result_->flipped) << result_->reason;
   EXPECT_TRUE(w.lane->drained());

@@ -86,7 +86,16 @@ class LaneWorld : public Lane::Owner {
     new_store.Sent();
   }
   bool IsDirty(std::string_view key, int db = 0) const { return dirty.Contains(db, key); }
-  void Advance(int64_t ms) { io.clock()->Advance(ms); }
+  void Advance(int64_t ms) {
+    io.clock()->Advance(ms);
+    Settle();
+  }
+  // What the stores answer by themselves, they answer.
+  void Settle() {
+    old_store.unanswered();
+    new_store.unanswered();
+    old_store.unanswered();
+  }
   // Nothing is left in the lane: no slot, no byte of backlog.
   void ExpectQuiet() const {
     EXPECT_TRUE(lane->drained()) << lane->slots_in_use() << " slots";

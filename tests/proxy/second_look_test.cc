@@ -84,6 +84,19 @@ TEST_F(SecondLookTest, I7AKeyThatIsJustExpiringIsCountedAsThat) {
   EXPECT_EQ(w.counters.reads_mismatched, 1u);
 }
 
+TEST_F(SecondLookTest, I7WhileExpiriesAreUnknownAKeyThatWentIsRepairedAndNotCounted) {
+  w.expiry.set_learning(true);
+  Differ("k");
+  Answer(Bulk("1"), 5'000, kNil, -2);
+  EXPECT_EQ(w.counters.reads_expiring, 1u);
+  EXPECT_TRUE(w.IsDirty("k"));
+  Differ("j");
+  Answer(Bulk("1"), 3'600'000, kNil, -2);  // no store is so late
+  Differ("i");
+  Answer(Bulk("1"), 5'000, Bulk("2"), 5'000);
+  EXPECT_EQ(w.counters.reads_mismatched, 2u);
+}
+
 TEST_F(SecondLookTest, I7AStoreThatRefusesToLookIsNotComparable) {
   const std::string loading = "-LOADING Redis is loading the dataset in memory\r\n";
   Differ("k");

@@ -72,7 +72,7 @@ void ExpiryScan::AskTimes() {
   question.ask_primary = question.ask_secondary = true;
   for (const std::string& key : found_) AppendCommand(&question.commands, {"PTTL", key});
   question.count = static_cast<int>(found_.size());
-  question.done = [this, asked_ms = io_->clock()->WallMs()](const Answers& answers) { OnTimes(answers, asked_ms); };
+  question.done = [this, asked_ms = lane_->wall_ms()](const Answers& answers) { OnTimes(answers, asked_ms); };
   lane_->Ask(std::move(question));
 }
 
@@ -81,7 +81,7 @@ void ExpiryScan::OnTimes(const Answers& answers, int64_t asked_ms) {
   if (!answers.status.ok() || answers.primary.size() != found_.size() || answers.secondary.size() != found_.size()) {
     return;  // asked again
   }
-  const int64_t now_ms = io_->clock()->WallMs();
+  const int64_t now_ms = lane_->wall_ms();
   for (size_t i = 0; i < found_.size(); ++i) {
     // Negative: it doesn't expire, or isn't there any more.
     const int64_t primary = IntegerReply(answers.primary[i]).value_or(-1);

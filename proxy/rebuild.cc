@@ -191,7 +191,7 @@ void Rebuild::OnReplaced(Case* c, const std::vector<std::string>& replies) {
     }
   }
   if (!c->expiry.key.empty()) {
-    expiry_->Set(c->key.db, c->expiry.key, c->expiry.window, io_->clock()->WallMs());
+    expiry_->Set(c->key.db, c->expiry.key, c->expiry.window, lane_->wall_ms());
   }
   dirty_->CopyDone(c->key, c->order);
   Finish(c, {.copied = true});
@@ -284,11 +284,10 @@ PieceLimits Rebuild::LimitsOfPieces() const {
 }
 
 WriteTimes Rebuild::TimesOf(const Case& c) const {
-  const int64_t wall_minus_clock_us = io_->clock()->WallMs() * 1000 - io_->clock()->NowUs();
   const ClockReading &primary = lane_->primary().clock(), &secondary = lane_->secondary().clock();
   WriteTimes times;
-  times.sent_ms = (c.asked_us + wall_minus_clock_us) / 1000;
-  times.read_ms = io_->clock()->WallMs();
+  times.read_ms = lane_->wall_ms();  // the stores' clocks are known against the lane's, which no administrator sets
+  times.sent_ms = times.read_ms - (io_->clock()->NowUs() - c.asked_us + 999) / 1000;
   times.primary_offset_ms = primary.offset_ms;
   times.secondary_offset_ms = secondary.offset_ms;
   times.uncertainty_ms = 3 + primary.uncertainty_ms + secondary.uncertainty_ms;

@@ -176,12 +176,14 @@ class Relay:
         self._thread_ends = True
 
     _thread_ends = False
+    _now = 0.0  # one moment for each round: what is due in _watch's eyes must not be later in _pause's
 
     def _run(self) -> None:
         self._wake_reader.setblocking(False)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         while not self._thread_ends:
             ready = {key.fileobj: events for key, events in self._selector.select(self._pause())}
+            self._now = time.monotonic()
             if self._wake_reader in ready:
                 self._wake_reader.recv(4096)
             while self._orders:
@@ -194,11 +196,11 @@ class Relay:
                 self._serve(pair, ready)
 
     def _pause(self) -> Optional[float]:
-        """Until something held back may leave."""
-        now = time.monotonic()
+        """Until something held back may leave. What might already have left waits for its sink (_watch)."""
         due = [max(way.held[0][0], way.next_byte_at) for pair in self._pairs for way in (pair.up, pair.down)
                if way.held]
-        return max(0.0, min(due) - now) if due and min(due) > now else None
+        later = [at for at in due if at > self._now]
+        return max(0.0, min(later) - time.monotonic()) if later else None
 
     def _take_connection(self) -> None:
         try:
@@ -244,12 +246,11 @@ class Relay:
 
     def _watch(self, pair: Pair) -> None:
         """Asks the selector for what can be done now, and for nothing else: a busy loop would starve the machine."""
-        now = time.monotonic()
         for way, back in ((pair.up, pair.down), (pair.down, pair.up)):
             # A direction's source is the sink of the other.
             hears = self._manners.reading and not (self._manners.blackhole and way is pair.down)
             events = selectors.EVENT_READ if hears and way.size < MOST_HELD and not way.ended else 0
-            if back.held and max(back.held[0][0], back.next_byte_at) <= now and not self._manners.blackhole:
+            if back.held and max(back.held[0][0], back.next_byte_at) <= self._now and not self._manners.blackhole:
                 events |= selectors.EVENT_WRITE
             try:
                 self._selector.modify(way.source, events) if events else self._selector.unregister(way.source)

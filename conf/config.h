@@ -94,6 +94,8 @@ struct SettleConfig {
 
 struct BackfillConfig {
   int64_t keys_per_second = 20'000;
+  int64_t bytes_per_second = 0;  // 0: as many as there are
+  int64_t added_latency_ms = 5;  // by which the primary may answer clients later meanwhile; 0: no ceiling
 };
 
 // When the secondary is left alone for a while (routing/breaker.h).

@@ -106,6 +106,8 @@ void Lister::Rest(const Config& config) {
   Ms("breaker.probe", config.breaker.probe_ms);
   Count("breaker.probes", config.breaker.probes);
   Count("backfill.keys_per_second", config.backfill.keys_per_second);
+  Bytes("backfill.bytes_per_second", config.backfill.bytes_per_second);
+  Ms("backfill.added_latency", config.backfill.added_latency_ms);
   Limits(config.limits);
   Ms("timeouts.connect", config.timeouts.connect_ms);
   Ms("timeouts.response", config.timeouts.response_ms);

@@ -25,6 +25,8 @@ constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr int64_t kHourMs = 3'600'000;
 
 constexpr Range kRates{1, 10'000'000};
+constexpr Range kByteRates{0, int64_t{1} << 40};
+constexpr Range kAddedLatency{0, 10'000};
 constexpr Range kCounts{1, 1'000'000'000};
 constexpr Range kSmallCounts{1, 1'000'000};
 constexpr Range kBufferBytes{1 << 10, 1LL << 40};
@@ -271,6 +273,8 @@ void Loader::ReadRemaining(Section* root) {
 
   Section backfill = root->Table("backfill");
   backfill.Count("keys_per_second", kRates, &config_.backfill.keys_per_second);
+  backfill.Bytes("bytes_per_second", kByteRates, &config_.backfill.bytes_per_second);
+  backfill.Duration("added_latency", kAddedLatency, &config_.backfill.added_latency_ms);
   Done(std::move(backfill));
 
   Section mismatches = root->Table("mismatches");

@@ -9,6 +9,7 @@
 #include "fmt/format.h"
 #include "protocol/reply.h"
 #include "protocol/secret.h"
+#include "proxy/admin_backfill.h"
 #include "proxy/admin_fields.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
@@ -42,8 +43,9 @@ class AdminApi {
     if (call == "POST /api/v1/reload") return respond(PostReload(request));
     if (call == "POST /api/v1/resync") return respond(After(proxy_->Resync()));
     if (call == "GET /api/v1/backfill") return respond(JsonResponse(BackfillJson(*proxy_)));
-    if (call == "POST /api/v1/backfill") return respond(PostBackfill(request));
-    if (call == "DELETE /api/v1/backfill") return respond(After(proxy_->CancelBackfill()));
+    if (call == "POST /api/v1/backfill") return respond(PostBackfill(proxy_, request));
+    if (call == "PATCH /api/v1/backfill") return respond(PatchBackfill(proxy_, request));
+    if (call == "DELETE /api/v1/backfill") return respond(DeleteBackfill(proxy_));
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
     respond(NoRoute(request));
   }
@@ -117,13 +119,6 @@ class AdminApi {
     });
   }
 
-  HttpResponse PostBackfill(const HttpRequest& request) const {
-    Fields fields(request.body);
-    if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
-    const absl::Status started = proxy_->StartBackfill();
-    return started.ok() ? JsonResponse(BackfillJson(*proxy_), 202) : FromStatus(started);
-  }
-
   // Mistakes are told one by one; nothing has changed then.
   HttpResponse PostReload(const HttpRequest& request) const {
     Fields fields(request.body);
@@ -161,8 +156,9 @@ class AdminApi {
     const struct {
       const char* path;
       const char* methods;
-    } routes[] = {{"/api/v1/status", "GET"},    {"/api/v1/routing", "PATCH"}, {"/api/v1/flip", "POST"},
-                  {"/api/v1/reload", "POST"},   {"/api/v1/resync", "POST"},   {"/api/v1/backfill", "GET, POST, DELETE"},
+    } routes[] = {{"/api/v1/status", "GET"},    {"/api/v1/routing", "PATCH"},
+                  {"/api/v1/flip", "POST"},     {"/api/v1/reload", "POST"},
+                  {"/api/v1/resync", "POST"},   {"/api/v1/backfill", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/mismatches", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;

@@ -60,7 +60,7 @@ void KeyCopier::Look(const CasePtr& c) {
 void KeyCopier::OnLook(const CasePtr& c, const Answers& answers) {
   if (c->by_type) {
     const Reply type = ParseReply(answers.primary[1]);
-    if (!type.is_text()) return Finish(c, false, fmt::format("the primary answered TYPE with {}", type.text));
+    if (!type.is_text()) return Fail(c, fmt::format("the primary answered TYPE with {}", type.text));
     c->type = ParseValueType(type.text);
   }
   if (!IsErrorReply(answers.primary[0])) return Choose(c, IntegerReply(answers.primary[0]).value_or(0));
@@ -115,14 +115,14 @@ void KeyCopier::Go(const CasePtr& c) {
 void KeyCopier::OnWhole(const CasePtr& c, const CopyResult& result) {
   if (result.copied) {
     ++(c->way == Way::kByType ? by_type_ : whole_);
-    return Finish(c, true);
+    return Finish(c, {.copied = true, .bytes = result.bytes});
   }
   const CopyRefusal refusal = result.refusal.empty() ? CopyRefusal::kPassing : JudgeRefusal(result.refusal);
   const std::string why = WithoutArguments(
       std::string(ParseReply(result.refusal.empty() ? "+a connection was lost\r\n" : result.refusal).text));
   if (c->by_type || c->only_dump || refusal == CopyRefusal::kPassing) {
     const bool module = c->type == ValueType::kModule;
-    return Finish(c, false, module ? fmt::format("a module's value, which can only be restored: {}", why) : why);
+    return Fail(c, module ? fmt::format("a module's value, which can only be restored: {}", why) : why);
   }
   if (refusal == CopyRefusal::kEveryKey) {
     Refused& refused = refused_[static_cast<int>(migration_->secondary())];
@@ -146,8 +146,9 @@ void KeyCopier::OnPieces(const CasePtr& c, const Rebuild::Result& result) {
     c->way = Way::kWhole;
     return Go(c);
   }
-  if (result.copied) ++pieces_;
-  Finish(c, result.copied, result.why);
+  if (!result.copied) return Fail(c, result.why);
+  ++pieces_;
+  Finish(c, {.copied = true, .bytes = result.bytes});
 }
 
 // --- What all ways share ---------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ void KeyCopier::AskPrimary(const CasePtr& c, const CommandBatch& commands, Next 
   question.ask_primary = true;
   question.done = [this, c, next, count = static_cast<size_t>(commands.count)](const Answers& answers) {
     if (!answers.status.ok() || answers.primary.size() != count) {
-      return Finish(c, false, std::string(answers.status.message()));
+      return Fail(c, std::string(answers.status.message()));
     }
     (this->*next)(c, answers);
   };
@@ -186,11 +187,11 @@ void KeyCopier::Work() {
   const std::deque<CasePtr> all = std::exchange(waiting_, {});
   for (const CasePtr& c : all) {
     if (c->was_dirty && !dirty_->everything() && !dirty_->Remembers(c->key.db, c->key.name)) {
-      Finish(c, true);  // a copy of it has ended while this one waited
+      Finish(c, {.copied = true});  // a copy of it has ended while this one waited
     } else if (possible) {
       Go(c);
     } else {
-      Finish(c, false, "a store is away, or the secondary does not follow");
+      Fail(c, "a store is away, or the secondary does not follow");
     }
   }
   if (waiting_.empty()) timer_->Stop();
@@ -203,21 +204,22 @@ bool KeyCopier::RestoreRefused() {
 }
 
 // At most one line a second, without the key.
-void KeyCopier::Finish(const CasePtr& c, bool copied, std::string why) {
-  if (!copied) {
-    ++failed_;
-    why = WithoutArguments(std::move(why));
-    last_failure_ = why;
-    const int64_t second = io_->clock()->NowUs() / 1'000'000;
-    if (std::exchange(logged_second_, second) != second) {
-      spdlog::warn("event=copy_failed db={} way={} reason=\"{}\"", c->key.db,
-                   c->way == Way::kPieces   ? "pieces"
-                   : c->way == Way::kByType ? "type"
-                                            : "whole",
-                   why);
-    }
+void KeyCopier::Fail(const CasePtr& c, std::string why) {
+  ++failed_;
+  last_failure_ = WithoutArguments(std::move(why));
+  const int64_t second = io_->clock()->NowUs() / 1'000'000;
+  if (std::exchange(logged_second_, second) != second) {
+    spdlog::warn("event=copy_failed db={} way={} reason=\"{}\"", c->key.db,
+                 c->way == Way::kPieces   ? "pieces"
+                 : c->way == Way::kByType ? "type"
+                                          : "whole",
+                 last_failure_);
   }
-  for (const Done& done : std::exchange(c->done, {})) done(copied);
+  Finish(c, {.copied = false, .bytes = 0, .why = last_failure_});
+}
+
+void KeyCopier::Finish(const CasePtr& c, KeyCopied result) {
+  for (const Done& done : std::exchange(c->done, {})) done(result);
 }
 
 }  // namespace crossfade

@@ -30,9 +30,17 @@
 
 namespace crossfade {
 
+// How the copy of one key ended.
+struct KeyCopied {
+  bool copied = false;
+  uint64_t bytes = 0;    // that the secondary was sent
+  std::string why = {};  // it failed; names no key
+  operator bool() const { return copied; }
+};
+
 class KeyCopier {
  public:
-  using Done = std::function<void(bool copied)>;
+  using Done = std::function<void(const KeyCopied&)>;
 
   // All must outlive this object. `gate_opened`: who waits for a key may go on.
   KeyCopier(Io* io, const LimitsConfig* limits, const Migration* migration, DirtySet* dirty, ExpiryWatch* expiry,
@@ -78,7 +86,8 @@ class KeyCopier {
   void Wait(const CasePtr& c);
   void Work();
   bool RestoreRefused();
-  void Finish(const CasePtr& c, bool copied, std::string why = {});
+  void Finish(const CasePtr& c, KeyCopied result);
+  void Fail(const CasePtr& c, std::string why);
 
   Io* io_;
   const LimitsConfig* limits_;

@@ -274,6 +274,7 @@ void Lane::CopyAnswered(Slot* slot) {
     std::string().swap(slot->primary_reply);  // the value, once more
     const size_t bytes = slot->follow.bytes.size();
     copy_bytes_ = std::max({bytes, copy_bytes_ - copy_bytes_ / 8 + bytes / 8, size_t{1}});
+    slot->copy_bytes = bytes;
     Charge(slot, bytes);
     BecomeReady(slot);
   }
@@ -283,7 +284,7 @@ void Lane::CopyAnswered(Slot* slot) {
 void Lane::EndCopy(Slot* slot, bool copied, const std::string& refusal) {
   if (!slot->copy_done) return;
   --copies_in_flight_;
-  std::exchange(slot->copy_done, nullptr)(CopyResult{copied, refusal});
+  std::exchange(slot->copy_done, nullptr)(CopyResult{copied, slot->copy_bytes, refusal});
 }
 
 // The primary's connection is gone before it had answered this slot.

@@ -160,6 +160,10 @@ void Link::OnReply(std::string_view reply) {
                                      std::string(ErrorCode(reply))));
     case Owed::What::kMain:
       latency_.Record(last_read_us() - owed.sent_us);
+      if (owed.slot != nullptr && owed.slot->to.client != 0) {
+        ++client_replies_;
+        client_replies_us_ += last_read_us() - owed.sent_us;
+      }
       break;
     case Owed::What::kCompanion:
     case Owed::What::kQueued:

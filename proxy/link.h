@@ -106,6 +106,9 @@ class Link : private Upstream::Owner {
   LatencyWindow& latency() { return latency_; }
   const LatencyWindow& latency() const { return latency_; }
   int64_t last_read_us() const { return upstream_.last_read_us(); }
+  // Replies to what clients asked, and how long these took together.
+  uint64_t client_replies() const { return client_replies_; }
+  int64_t client_replies_us() const { return client_replies_us_; }
 
  private:
   static constexpr size_t kMaxUnsentBytes = 1 << 20;
@@ -134,6 +137,8 @@ class Link : private Upstream::Owner {
   int64_t clock_asked_ms_ = 0;
   int64_t last_reply_us_ = 0;
   LatencyWindow latency_;
+  uint64_t client_replies_ = 0;
+  int64_t client_replies_us_ = 0;
 };
 
 }  // namespace crossfade

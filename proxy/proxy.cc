@@ -71,7 +71,8 @@ absl::Status Proxy::Open() {
   auto journal = Journal::Open(storage_, config_.state_dir, static_cast<size_t>(config_.limits.journal_bytes));
   if (!journal.ok()) return journal.status();
   journal_ = std::move(*journal);
-  if (const absl::Status loaded = keeper_->Load(journal_->Recover(&dirty_)); !loaded.ok()) return loaded;
+  const Journal::Left left = journal_->Recover(&dirty_);
+  if (const absl::Status loaded = keeper_->Load(left); !loaded.ok()) return loaded;
   const Migration* migration = &keeper_->migration();
   lane_ =
       std::make_unique<Lane>(io_, config_, migration, &dirty_, &expiry_, &counters_, static_cast<Lane::Owner*>(this));
@@ -83,6 +84,9 @@ absl::Status Proxy::Open() {
   repair_ = std::make_unique<Repair>(io_, &config_.repair, migration, &dirty_, lane_.get());
   sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(),
                                    [this](bool finished) { OnSweepEnded(finished); });
+  backfill_ =
+      std::make_unique<Backfill>(io_, storage_, config_.state_dir, &dirty_, lane_.get(), keeper_.get(), sweep_.get());
+  if (keeper_->had_predecessor()) backfill_->Load(!left.fresh && left.useless.empty());
   copier_ = std::make_unique<KeyCopier>(io_, &config_.limits, migration, &dirty_, &expiry_, lane_.get(),
                                         [this] { OnGateOpened(); });
   repair_->set_copier(copier_.get());
@@ -372,6 +376,7 @@ void Proxy::Tick() {
   lane_->WatchSecondary();
   keeper_->NoticeOverflow();
   repair_->Wake();
+  if (flip_->state() == FlipRunner::State::kFollowing && !stopping_) backfill_->Tick();
   SweepIfDue();
   if (shutdown_done_) CheckShutdown();
 }
@@ -380,10 +385,12 @@ void Proxy::Tick() {
 // the next.
 void Proxy::OnSweepEnded(bool finished) {
   constexpr int64_t kFirstPauseMs = 1000, kLongestPauseMs = 60'000;
+  if (!sweep_->scope().whole()) return backfill_->OnSweepEnded(finished);
   if (finished) dirty_.SweepDone(sweep_->order());
   sweep_pause_ms_ = sweep_->keys_failed() == 0 ? 0 : std::clamp(2 * sweep_pause_ms_, kFirstPauseMs, kLongestPauseMs);
   sweep_again_ms_ = now_ms_monotonic() + sweep_pause_ms_;
   keeper_->SweepEnded(finished, sweep_->why());
+  backfill_->OnSweepEnded(finished);
 }
 
 // Everything is dirty: it is copied again as soon as that is possible, without being asked.

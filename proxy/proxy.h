@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "conf/config.h"
 #include "conf/config_keys.h"
+#include "proxy/backfill.h"
 #include "proxy/client.h"
 #include "proxy/client_commands.h"
 #include "proxy/errands.h"
@@ -75,7 +77,12 @@ class Proxy : private Lane::Owner,
   void Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done);
   absl::Status Change(const RoutingChange& change);
   absl::Status Resync();
-  absl::Status StartBackfill();
+  absl::Status StartBackfill(const BackfillOptions& options = {});
+  struct BackfillChange {
+    std::optional<bool> paused;
+    std::optional<int64_t> keys_per_second, bytes_per_second;  // 0: the configuration's
+  };
+  absl::Status ChangeBackfill(const BackfillChange& change);
   absl::Status CancelBackfill();
 
   const Config& config() const { return config_; }
@@ -86,6 +93,7 @@ class Proxy : private Lane::Owner,
   const Counters& counters() const { return counters_; }
   const Migration& migration() const { return keeper_->migration(); }
   const Sweep& sweep() const { return *sweep_; }
+  const Backfill& backfill() const { return *backfill_; }
   const Repair& repair() const { return *repair_; }
   const KeyCopier& copier() const { return *copier_; }
   const SecondLook& second_look() const { return *second_look_; }
@@ -118,6 +126,7 @@ class Proxy : private Lane::Owner,
   void Hold(bool holding);
   void Tick();
   void SweepIfDue();
+  void GiveUpCopying(const std::string& why);
   void OnSweepEnded(bool finished);
   void SweepGoneClients();
   void Forget(uint64_t client);
@@ -204,6 +213,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<KeyCopier> copier_;
   std::unique_ptr<Repair> repair_;
   std::unique_ptr<Sweep> sweep_;
+  std::unique_ptr<Backfill> backfill_;
   std::unique_ptr<SecondLook> second_look_;
   std::unique_ptr<KeyCheck> key_check_;
   std::unique_ptr<Settle> settle_;

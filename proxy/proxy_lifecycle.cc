@@ -121,6 +121,7 @@ void Proxy::Shutdown(std::function<void(bool)> done) {
   shutdown_began_us_ = io_->clock()->NowUs();
   shutdown_clients_ = clients_.size();
   listening_.reset();
+  backfill_->Suspend();
   sweep_->Cancel("the proxy was stopped while it copied");
   repair_->set_urgent(true);
   spdlog::info("event=stopping clients={} slots={} lag_bytes={} dirty_keys={} within_ms={}", clients_.size(),

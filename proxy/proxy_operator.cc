@@ -8,7 +8,7 @@
 namespace crossfade {
 
 void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done) {
-  if (sweep_->running() && (request.force || request.cold) && !request.dry_run) sweep_->Cancel("given up for a flip");
+  if ((request.force || request.cold) && !request.dry_run) GiveUpCopying("given up for a flip");
   flip_->Start(request, [this, done = std::move(done)](const FlipResult& result) {
     if (result.flipped) {
       watches_->BreakAll();
@@ -24,7 +24,7 @@ void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult
 
 absl::Status Proxy::Change(const RoutingChange& change) {
   const absl::Status changed = keeper_->Change(change, lane_->next_order());
-  if (changed.ok() && !migration().following()) sweep_->Cancel("the secondary does not follow any more");
+  if (changed.ok() && !migration().following()) GiveUpCopying("the secondary does not follow any more");
   repair_->Wake();
   return changed;
 }
@@ -33,8 +33,15 @@ absl::Status Proxy::Resync() {
   return keeper_->Resync(lane_->next_order());
 }
 
-absl::Status Proxy::StartBackfill() {
-  if (sweep_->running()) return absl::FailedPreconditionError("a sweep is running already");
+// A sweep, and what the last run of the proxy has left of one.
+void Proxy::GiveUpCopying(const std::string& why) {
+  backfill_->Cancel(why);
+  sweep_->Cancel(why);
+}
+
+absl::Status Proxy::StartBackfill(const BackfillOptions& options) {
+  if (backfill_->active()) return absl::FailedPreconditionError("a backfill is under way already");
+  if (sweep_->running()) return absl::FailedPreconditionError("everything is being copied already: " + sweep_->why());
   if (!migration().distrust.empty()) return absl::FailedPreconditionError(migration().distrust);
   if (!migration().keep_secondary.empty()) return absl::FailedPreconditionError(migration().keep_secondary);
   if (flip_->state() != FlipRunner::State::kFollowing) return absl::FailedPreconditionError("a flip is under way");
@@ -46,15 +53,28 @@ absl::Status Proxy::StartBackfill() {
     return absl::FailedPreconditionError(fmt::format("{} ({}) is {}: {}", SideName(side), upstream.address().ToString(),
                                                      upstream.StateWord(), upstream.last_error()));
   }
-  keeper_->SweepStarted();
-  sweep_->Start("asked for");
-  spdlog::info("event=backfill_started");
+  const int databases = lane_->primary().info().databases;
+  if (options.scope.db >= databases) {
+    return absl::FailedPreconditionError(fmt::format("the primary has the databases 0 to {}", databases - 1));
+  }
+  backfill_->Start(options);
+  return absl::OkStatus();
+}
+
+absl::Status Proxy::ChangeBackfill(const BackfillChange& change) {
+  if (!backfill_->active()) return absl::FailedPreconditionError("no backfill is running");
+  const BackfillOptions& now = backfill_->record()->options;
+  if (change.keys_per_second || change.bytes_per_second) {
+    backfill_->SetRates(change.keys_per_second.value_or(now.keys_per_second),
+                        change.bytes_per_second.value_or(now.bytes_per_second));
+  }
+  if (change.paused) backfill_->SetPaused(*change.paused);
   return absl::OkStatus();
 }
 
 absl::Status Proxy::CancelBackfill() {
-  if (!sweep_->running()) return absl::FailedPreconditionError("no backfill is running");
-  sweep_->Cancel("cancelled");
+  if (!backfill_->active() && !sweep_->running()) return absl::FailedPreconditionError("no backfill is running");
+  GiveUpCopying("cancelled");
   return absl::OkStatus();
 }
 

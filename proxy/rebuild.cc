@@ -30,6 +30,7 @@ struct Rebuild::Case {
   bool begun = false;   // something may be there under the temporary name
   bool placed = false;  // the replacement has its place in the lane
   int64_t length = 0;   // of what has been written
+  uint64_t bytes = 0;   // … with all that belongs to it
   int64_t asked_us = 0;
   bool waits_for_secondary = false;
   ExpiryNote expiry;  // of a key that expires
@@ -119,6 +120,7 @@ void Rebuild::Write(Case* c, CommandBatch piece) {
   batch.Add({LengthCommand(c->type), c->temporary});
   ++pieces_;
   bytes_ += batch.bytes.size();
+  c->bytes += batch.bytes.size();
   AskSecondary(c, std::move(batch), &Rebuild::OnWritten);
 }
 
@@ -194,7 +196,7 @@ void Rebuild::OnReplaced(Case* c, const std::vector<std::string>& replies) {
     expiry_->Set(c->key.db, c->expiry.key, c->expiry.window, lane_->wall_ms());
   }
   dirty_->CopyDone(c->key, c->order);
-  Finish(c, {.copied = true});
+  Finish(c, {.copied = true, .bytes = c->bytes});
 }
 
 // --- What all steps share --------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ class Rebuild {
     bool not_in_pieces = false;  // its type can't be read so: only DUMP can
     bool busy = false;           // it has not been begun: somebody else's gate is closed
     std::string why = {};        // it failed
+    uint64_t bytes = 0;          // that the secondary was sent
   };
   using Done = std::function<void(const Result&)>;
 

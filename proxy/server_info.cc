@@ -27,18 +27,6 @@ std::string_view Field(std::string_view text, std::string_view name) {
   return {};
 }
 
-// The sum of keys=… over "dbN:keys=…,expires=…" lines.
-int64_t CountKeys(std::string_view text) {
-  int64_t total = 0;
-  size_t at = 0;
-  while ((at = text.find(":keys=", at)) != std::string_view::npos) {
-    at += 6;
-    const int64_t keys = ParseInt64(text.substr(at, text.find_first_not_of("0123456789", at) - at)).value_or(0);
-    total = std::min(kMost, total + std::min(kMost, keys));
-  }
-  return total;
-}
-
 }  // namespace
 
 void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info) {
@@ -54,7 +42,19 @@ void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info) {
   const int64_t uptime_s = ParseInt64(Field(text, "uptime_in_seconds")).value_or(0);
   info->started_ms = wall_ms - 1000 * std::clamp<int64_t>(uptime_s, 0, kMostSeconds);
   info->is_replica = Field(text, "role") == "slave";
-  info->keys = CountKeys(text);
+  info->keys = KeysInInfo(text);
+}
+
+int64_t KeysInInfo(std::string_view text, int db) {
+  const std::string line = db < 0 ? ":keys=" : "db" + std::to_string(db) + ":keys=";
+  int64_t total = 0;
+  size_t at = 0;
+  while ((at = text.find(line, at)) != std::string_view::npos) {
+    at += line.size();
+    const int64_t keys = ParseInt64(text.substr(at, text.find_first_not_of("0123456789", at) - at)).value_or(0);
+    total = std::min(kMost, total + std::clamp<int64_t>(keys, 0, kMost));
+  }
+  return total;
 }
 
 bool SameProcess(const ServerInfo& a, const ServerInfo& b) {

@@ -26,6 +26,9 @@ struct ServerInfo {
 // Fills product, version, run_id, started_ms, keys and is_replica from INFO's text.
 void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info);
 
+// The keys of one database, or of all, from the "dbN:keys=…,expires=…" lines of INFO's text.
+int64_t KeysInInfo(std::string_view text, int db = -1);
+
 // The same process, with the memory that it had? By run_id, or by when it started where there is none.
 bool SameProcess(const ServerInfo& a, const ServerInfo& b);
 

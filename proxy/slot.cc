@@ -40,6 +40,7 @@ void Slot::Reset() {
   if (!script.sha.empty() || script.copy || script.unnamed_keys || script.reply_varies) script = {};
   if (!copy_key.name.empty()) copy_key = {};
   copy_as = ValueType::kNone;
+  copy_bytes = 0;
   if (copy_done) copy_done = nullptr;
   if (question_done) {
     question_done = nullptr;

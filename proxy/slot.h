@@ -48,6 +48,7 @@ struct Answers {
 // How the copy of one key ended.
 struct CopyResult {
   bool copied = false;
+  size_t bytes = 0;  // that the secondary was sent
   std::string_view
       refusal;  // the error with which a store refused it, RESP; empty when none did. Valid during the call
   operator bool() const { return copied; }
@@ -103,6 +104,7 @@ struct Slot {
   ScriptPlan script;                         // of EVAL, EVALSHA, FCALL
   DirtySet::Key copy_key;
   ValueType copy_as = ValueType::kNone;  // by which type's commands; kNone: DUMP and RESTORE
+  size_t copy_bytes = 0;                 // of the copy, once they are known
   std::function<void(const CopyResult&)> copy_done;
   std::function<void(const Answers&)> question_done;
   Answers answers;

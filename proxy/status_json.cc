@@ -1,6 +1,7 @@
 #include "proxy/status_json.h"
 
 #include "fmt/format.h"
+#include "proxy/admin_backfill.h"
 #include "proxy/limits_json.h"
 #include "proxy/proxy.h"
 
@@ -218,16 +219,6 @@ Json RoutingJson(const Proxy& proxy) {
           {"on_miss", Name(routing.on_miss)},
           {"cold", migration.cold},
           {"synced", Name(migration.synced)}};
-}
-
-Json BackfillJson(const Proxy& proxy) {
-  const Sweep& sweep = proxy.sweep();
-  return {{"state", sweep.StateWord()},
-          {"why", sweep.why()},
-          {"keys_done", sweep.keys_done()},
-          {"keys_total", sweep.keys_total()},
-          {"keys_rechecked", sweep.keys_rechecked()},
-          {"keys_failed", sweep.keys_failed()}};
 }
 
 namespace {

@@ -10,7 +10,6 @@ namespace crossfade {
 class Proxy;
 
 nlohmann::json StatusJson(const Proxy& proxy);
-nlohmann::json BackfillJson(const Proxy& proxy);
 nlohmann::json RoutingJson(const Proxy& proxy);
 // The newest first, at most `limit`.
 nlohmann::json MismatchesJson(const Proxy& proxy, size_t limit);

@@ -81,7 +81,7 @@ TEST_F(SweepTest, CopiesWhatThePrimaryHasAndThenWhatOnlyTheSecondaryHas) {
   EXPECT_EQ(sweep_->keys_done(), 3u);
   EXPECT_EQ(sweep_->keys_rechecked(), 1u);
   EXPECT_EQ(sweep_->keys_failed(), 0u);
-  EXPECT_STREQ(sweep_->StateWord(), "done");
+  EXPECT_STREQ(Sweep::Name(sweep_->state()), "done");
 }
 
 // What is being put together, or was left behind, is nobody's data.
@@ -176,7 +176,7 @@ TEST_F(SweepTest, CancelledAndStartedAgainIgnoresEarlierAnswers) {
   Start(1);
   sweep_->Cancel("cancelled");
   EXPECT_EQ(ended_, false);
-  EXPECT_STREQ(sweep_->StateWord(), "failed");
+  EXPECT_STREQ(Sweep::Name(sweep_->state()), "failed");
   ended_.reset();
   sweep_->Start("again");
   old_store().Reply(Page("0", {"stale"}));  // to the first run's SCAN

@@ -226,7 +226,7 @@ void World::Finish() {
       why = fmt::format("synced={} ({}) dirty={} everything={} slots={} lag={} sweep={} settle={} distrust={}",
                         Name(proxy_->migration().synced), proxy_->migration().unsynced_why, proxy_->dirty().size(),
                         proxy_->dirty().everything(), proxy_->lane().slots_in_use(), proxy_->lane().lag_slots(),
-                        proxy_->sweep().StateWord(), proxy_->settle().waiting(), proxy_->migration().distrust);
+                        Sweep::Name(proxy_->sweep().state()), proxy_->settle().waiting(), proxy_->migration().distrust);
     }
     return Fail("I2", "90 s after everything is well the stores are not in agreement: " + why);
   }

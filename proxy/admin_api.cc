@@ -38,7 +38,7 @@ class AdminApi {
     }
     const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
     if (call == "GET /api/v1/status") return respond(JsonResponse(StatusJson(*proxy_)));
-    if (call == "PATCH /api/v1/routing") return respond(PatchRouting(request));
+    if (call == "PATCH /api/v1/routing") return PatchRouting(request, respond);
     if (call == "POST /api/v1/flip") return PostFlip(request, respond);
     if (call == "POST /api/v1/reload") return respond(PostReload(request));
     if (call == "POST /api/v1/resync") return respond(After(proxy_->Resync()));
@@ -77,9 +77,10 @@ class AdminApi {
     return status.ok() ? JsonResponse(RoutingJson(*proxy_)) : FromStatus(status);
   }
 
-  HttpResponse PatchRouting(const HttpRequest& request) const {
+  void PatchRouting(const HttpRequest& request, const HttpServer::Responder& respond) const {
     Fields fields(request.body);
     RoutingChange change;
+    std::optional<bool> snapshot, elsewhere;
     fields.Percent("reads_new", &change.reads_new);
     fields.Percent("compare", &change.compare);
     fields.Word("ack", &change.ack, "\"primary\" or \"both\"");
@@ -87,8 +88,19 @@ class AdminApi {
     fields.Word("split", &change.split, "\"key\" or \"random\"");
     fields.Word("on_miss", &change.on_miss, "\"nil\" or \"primary\"");
     fields.Flag("cold", &change.cold);
-    if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
-    return After(proxy_->Change(change));
+    fields.Flag("snapshot_loaded", &snapshot);
+    fields.Flag("snapshot_elsewhere", &elsewhere);
+    const bool with_snapshot = snapshot.value_or(false);
+    if ((with_snapshot && change.secondary != SecondaryMode::kFollow) ||
+        (elsewhere.value_or(false) && !with_snapshot)) {
+      fields.Complain("snapshot_loaded belongs to \"secondary\": \"follow\", and snapshot_elsewhere to it");
+    }
+    const bool alone = !change.reads_new && !change.compare && !change.ack && !change.split && !change.on_miss;
+    if (with_snapshot && (!alone || change.cold)) fields.Complain("snapshot_loaded: nothing else is changed with it");
+    if (const absl::Status status = fields.Done(); !status.ok()) return respond(FromStatus(status));
+    if (!with_snapshot) return respond(After(proxy_->Change(change)));
+    proxy_->FollowSnapshot(elsewhere.value_or(false),
+                           [api = *this, respond](const absl::Status& status) { respond(api.After(status)); });
   }
 
   void PostFlip(const HttpRequest& request, const HttpServer::Responder& respond) const {

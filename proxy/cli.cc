@@ -104,8 +104,8 @@ class Cli {
   void AddCommandList();
   // A command that asks the admin API, with the options that all of those have.
   CLI::App* AddOperatorCommand(const char* name, const char* about, const char* examples, Action action);
-  void AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
-                 int (Operator::*act)(const std::string&));
+  CLI::App* AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
+                      Action action);
   int RunProxy();
   int ListCommands();
   int Operate();
@@ -123,6 +123,7 @@ class Cli {
   std::string percent_, choice_;
   bool cold_ = false;
   FlipOptions flip_;
+  SnapshotOptions snapshot_;
   int64_t limit_ = 20;
 };
 
@@ -186,18 +187,27 @@ void Cli::AddSettings() {
                          "Examples:\n  crossfade compare 10\n  crossfade compare 100\n  crossfade compare 0",
                          [this](Operator& op) { return op.SetCompare(*ParsePercent(percent_)); });
   compare->add_option("percent", percent_, "0 to 100")->required()->check(CheckPercent);
-  AddChoice("secondary", "What the secondary receives: every write, nothing but notes, nothing",
-            "Examples:\n  crossfade secondary journal   remember written keys, send nothing\n"
-            "  crossfade secondary follow    send what was remembered, then every write\n"
-            "  crossfade secondary off       forget the secondary; going back copies everything",
-            {"follow", "journal", "off"}, &Operator::SetSecondary);
+  CLI::App* secondary =
+      AddChoice("secondary", "What the secondary receives: every write, nothing but notes, nothing",
+                "Examples:\n  crossfade secondary journal   remember written keys, send nothing\n"
+                "  crossfade secondary follow    send what was remembered, then every write\n"
+                "  crossfade secondary follow --snapshot   the same, after a snapshot of the primary, taken in\n"
+                "                                journal mode, was loaded into the secondary: the rest is there\n"
+                "  crossfade secondary off       forget the secondary; going back copies everything",
+                {"follow", "journal", "off"}, [this](Operator& op) { return op.SetSecondary(choice_, snapshot_); });
+  CLI::Option* snapshot = secondary->add_flag("--snapshot", snapshot_.loaded,
+                                              "With follow: the secondary holds a snapshot taken in journal mode");
+  secondary->add_flag("--elsewhere", snapshot_.elsewhere, "… that was not taken by the primary itself: a replica's")
+      ->needs(snapshot);
   AddChoice("ack", "Whose answer a client's write waits for",
-            "Examples:\n  crossfade ack both\n  crossfade ack primary", {"primary", "both"}, &Operator::SetAck);
+            "Examples:\n  crossfade ack both\n  crossfade ack primary", {"primary", "both"},
+            [this](Operator& op) { return op.SetAck(choice_); });
   AddChoice("split", "How reads are shared between the stores: by key, or at random",
-            "Examples:\n  crossfade split key\n  crossfade split random", {"key", "random"}, &Operator::SetSplit);
+            "Examples:\n  crossfade split key\n  crossfade split random", {"key", "random"},
+            [this](Operator& op) { return op.SetSplit(choice_); });
   AddChoice("on-miss", "What a nil from new means: nil, or ask the primary and copy the key",
             "Examples:\n  crossfade on-miss primary\n  crossfade on-miss nil", {"nil", "primary"},
-            &Operator::SetOnMiss);
+            [this](Operator& op) { return op.SetOnMiss(choice_); });
 }
 
 void Cli::AddFlip() {
@@ -243,13 +253,13 @@ CLI::App* Cli::AddOperatorCommand(const char* name, const char* about, const cha
   return command;
 }
 
-void Cli::AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
-                    int (Operator::*act)(const std::string&)) {
-  CLI::App* command =
-      AddOperatorCommand(name, about, examples, [this, act](Operator& op) { return (op.*act)(choice_); });
+CLI::App* Cli::AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
+                         Action action) {
+  CLI::App* command = AddOperatorCommand(name, about, examples, std::move(action));
   std::string names;
   for (const std::string& choice : choices) names += (names.empty() ? "" : ", ") + choice;
   command->add_option("value", choice_, names)->required()->check(CLI::IsMember(std::move(choices)));
+  return command;
 }
 
 int Cli::Run(int argc, const char* const* argv) {

@@ -4,6 +4,7 @@
 
 #include "fmt/format.h"
 #include "protocol/chance.h"
+#include "protocol/check.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -17,6 +18,7 @@ absl::Status Keeper::Load(const Journal::Left& left) {
   auto loaded = file_->Load();
   if (!loaded.ok()) return loaded.status();
   instance_ = fmt::format("{:08x}", static_cast<uint32_t>(RandomBits()));
+  if (migration_.routing.secondary == SecondaryMode::kJournal) migration_.journal_since_ms = io_->clock()->WallMs();
   if (!loaded->has_value()) return Save();
   SavedState& state = **loaded;
   const std::string old_address = config_.backend(Side::kOld).address.ToString();
@@ -52,7 +54,8 @@ absl::Status Keeper::Load(const Journal::Left& left) {
 
 // What was in flight when the last run ended, and what was dirty then, is dirty now. Unless that can't be known.
 void Keeper::JudgeJournal(const Journal::Left& left) {
-  const bool relied_upon = migration_.synced == Synced::kYes || migration_.cold || !migration_.keep_secondary.empty();
+  const bool relied_upon = migration_.synced == Synced::kYes || migration_.cold || !migration_.keep_secondary.empty() ||
+                           migration_.journal_since_ms > 0;
   const std::string why = left.fresh ? "it is missing" : left.useless;
   if (why.empty() || !relied_upon) return;
   dirty_->MarkEverything(0);
@@ -97,7 +100,10 @@ void Keeper::OnSeen(Side side, const ServerInfo& info, uint64_t order) {
     first_seen_[index] = true;
     first_keys_[index] = info.keys;
   }
-  if (!same && side == migration_.secondary()) {
+  const bool awaits_snapshot = migration_.journal_since_ms > 0 && migration_.synced == Synced::kNo;
+  if (!same && side == migration_.secondary() && awaits_snapshot) {
+    spdlog::info("event=secondary_restarted keys={} reason=\"it may have loaded the snapshot\"", info.keys);
+  } else if (!same && side == migration_.secondary()) {
     dirty_->MarkEverything(order);
     Unsync(fmt::format(
         "the secondary ({}) came back as another process and may have lost data: everything is copied again",
@@ -145,6 +151,10 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
   if (change.split) routing.split = *change.split;
   if (change.on_miss) routing.on_miss = *change.on_miss;
   if (change.secondary) routing.secondary = *change.secondary;
+  if (routing.secondary != SecondaryMode::kJournal && std::exchange(migration_.journal_since_ms, 0) > 0 &&
+      migration_.synced == Synced::kNo) {
+    migration_.unsynced_why = "the secondary was given no snapshot; a backfill makes the stores equal";
+  }
   if (change.reads_new) {
     // What counts is the secondary's share: reads on the primary need nobody's leave.
     const bool more = migration_.secondary() == Side::kNew ? *change.reads_new > routing.reads_new
@@ -168,6 +178,44 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
   spdlog::info("event=routing reads_new={} compare={} ack={} secondary={} split={} on_miss={} cold={}",
                routing.reads_new, routing.compare, Name(routing.ack), Name(routing.secondary), Name(routing.split),
                Name(routing.on_miss), migration_.cold);
+  return absl::OkStatus();
+}
+
+void Keeper::JournalBegun() {
+  CHECK(migration_.routing.secondary == SecondaryMode::kJournal);
+  const bool lost = dirty_->everything();
+  if (migration_.synced != Synced::kNo || (migration_.journal_since_ms > 0 && !lost)) return;
+  // The snapshot that is yet to be taken has whatever was dirty up to now.
+  dirty_->Forget();
+  migration_.journal_since_ms = io_->clock()->WallMs();
+  migration_.unsynced_why =
+      "written keys are remembered: take a snapshot of the primary now, load it into the secondary, then say crossfade "
+      "secondary follow --snapshot";
+  spdlog::info("event=journal_began again={}", lost);
+  SaveOrLog();
+}
+
+absl::Status Keeper::FollowSnapshot() {
+  if (migration_.routing.secondary != SecondaryMode::kJournal || migration_.journal_since_ms == 0) {
+    return absl::FailedPreconditionError(
+        "written keys were not remembered: say crossfade secondary journal, and only then take the snapshot");
+  }
+  if (!migration_.distrust.empty()) return absl::FailedPreconditionError(migration_.distrust);
+  if (dirty_->everything()) {
+    return absl::FailedPreconditionError(
+        "more keys were written than can be remembered (limits.dirty_keys), or the journal was lost. Say crossfade "
+        "secondary journal once more and take another snapshot, or crossfade secondary follow and run a backfill");
+  }
+  const Migration before = migration_;
+  migration_.routing.secondary = SecondaryMode::kFollow;
+  migration_.journal_since_ms = 0;
+  migration_.synced = Synced::kYes;
+  migration_.unsynced_why.clear();
+  if (const absl::Status saved = Save(); !saved.ok()) {
+    migration_ = before;
+    return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
+  }
+  spdlog::info("event=snapshot_followed written_keys={}", dirty_->size());
   return absl::OkStatus();
 }
 

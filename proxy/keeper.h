@@ -44,6 +44,13 @@ class Keeper {
   void OnSeen(Side side, const ServerInfo& info, uint64_t order);
   // All or nothing. FailedPrecondition: refused for a reason that an operator can act on. Internal: not saved.
   absl::Status Change(const RoutingChange& change, uint64_t order);
+  // In journal mode, after whatever was copied has ended: from now on every written key is remembered for a snapshot,
+  // unless that is so already.
+  void JournalBegun();
+  // The secondary has been given a snapshot of the primary that was begun after the journal: it follows from now on,
+  // and what was written since is copied. FailedPrecondition: the journal doesn't hold all of that. Internal: not
+  // saved.
+  absl::Status FollowSnapshot();
   // The primary is right, whatever it lost. FailedPrecondition when there is nothing to decide.
   absl::Status Resync(uint64_t order);
 

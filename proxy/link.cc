@@ -137,10 +137,10 @@ void Link::OnReply(std::string_view reply) {
       if (!IsErrorReply(reply) && ParseReply(reply).items.size() != 2) return Cut(OutOfStep());
       ClockReading reading;
       const int64_t now_ms = clock_asked_ms_ + (io_->clock()->NowUs() - owed.sent_us) / 1000;
-      // A reading that waited behind other work says little; a much worse one doesn't replace a better one.
-      if (ReadClock(reply, clock_asked_ms_, now_ms, &reading) &&
-          (clock_.uncertainty_ms == 0 || reading.uncertainty_ms <= clock_.uncertainty_ms + 10)) {
+      const int64_t age_ms = (io_->clock()->NowUs() - clock_read_us_) / 1000;
+      if (ReadClock(reply, clock_asked_ms_, now_ms, &reading) && Replaces(reading, clock_, age_ms)) {
         clock_ = reading;
+        clock_read_us_ = io_->clock()->NowUs();
       }
       // A server that refuses TIME is taken to have the proxy's clock, within what well-kept machines differ by.
       if (IsErrorReply(reply) && !clock_known()) clock_ = {.offset_ms = 0, .uncertainty_ms = kRefusedClockMs};

@@ -135,6 +135,7 @@ class Link : private Upstream::Owner {
   LoginId login_ = 0;
   ClockReading clock_;
   int64_t clock_asked_ms_ = 0;
+  int64_t clock_read_us_ = 0;  // when the reading was taken that is believed
   int64_t last_reply_us_ = 0;
   LatencyWindow latency_;
   uint64_t client_replies_ = 0;

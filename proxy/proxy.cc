@@ -109,6 +109,7 @@ absl::Status Proxy::Open() {
   watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
   feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
   errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
+  snapshot_check_ = std::make_unique<SnapshotCheck>(&config_, lane_.get(), pool_.get());
   room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
   flip_->set_feeds(feeds_.get());
   tracking_ = std::make_unique<Tracking>(io_, &config_, lane_.get(), pool_.get(), &clients_);

@@ -36,6 +36,7 @@
 #include "proxy/repair.h"
 #include "proxy/second_look.h"
 #include "proxy/settle.h"
+#include "proxy/snapshot_check.h"
 #include "proxy/state_file.h"
 #include "proxy/storage.h"
 #include "proxy/sweep.h"
@@ -76,6 +77,8 @@ class Proxy : private Lane::Owner,
   // For the admin API.
   void Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done);
   absl::Status Change(const RoutingChange& change);
+  // The secondary holds a snapshot that was taken in journal mode; `elsewhere`: not by the primary itself.
+  void FollowSnapshot(bool elsewhere, std::function<void(const absl::Status&)> done);
   absl::Status Resync();
   absl::Status StartBackfill(const BackfillOptions& options = {});
   struct BackfillChange {
@@ -223,6 +226,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Watches> watches_;
   std::unique_ptr<Feeds> feeds_;
   std::unique_ptr<Errands> errands_;
+  std::unique_ptr<SnapshotCheck> snapshot_check_;
   std::unique_ptr<WaitingRoom> room_;
   ClientCommands::Clients clients_;
   std::unique_ptr<ClientCommands> client_commands_;

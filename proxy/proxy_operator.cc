@@ -25,8 +25,28 @@ void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult
 absl::Status Proxy::Change(const RoutingChange& change) {
   const absl::Status changed = keeper_->Change(change, lane_->next_order());
   if (changed.ok() && !migration().following()) GiveUpCopying("the secondary does not follow any more");
+  if (changed.ok() && change.secondary == SecondaryMode::kJournal) keeper_->JournalBegun();
   repair_->Wake();
   return changed;
+}
+
+void Proxy::FollowSnapshot(bool elsewhere, std::function<void(const absl::Status&)> done) {
+  if (flip_->state() != FlipRunner::State::kFollowing)
+    return done(absl::FailedPreconditionError("a flip is under way"));
+  if (migration().journal_since_ms == 0) return done(keeper_->FollowSnapshot());  // says why not
+  snapshot_check_->Run(migration().primary(), migration().journal_since_ms, elsewhere,
+                       [this, epoch = migration().epoch, since_ms = migration().journal_since_ms,
+                        done = std::move(done)](absl::Status judged) {
+                         if (epoch != migration().epoch || since_ms != migration().journal_since_ms) {
+                           judged = absl::FailedPreconditionError("the settings have changed meanwhile: try again");
+                         }
+                         if (judged.ok()) judged = keeper_->FollowSnapshot();
+                         if (judged.ok()) {
+                           expiry_scan_->Start();  // nobody has told when the snapshot's keys expire
+                           repair_->Wake();
+                         }
+                         done(judged);
+                       });
 }
 
 absl::Status Proxy::Resync() {

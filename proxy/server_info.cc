@@ -13,8 +13,9 @@ namespace {
 constexpr int64_t kMost = int64_t{1} << 60;                 // keys
 constexpr int64_t kMostSeconds = int64_t{100'000'000'000};  // the year 5138
 
-// The value of "name:value" at a line's beginning; empty when there is none.
-std::string_view Field(std::string_view text, std::string_view name) {
+}  // namespace
+
+std::string_view InfoField(std::string_view text, std::string_view name) {
   size_t at = 0;
   while ((at = text.find(name, at)) != std::string_view::npos) {
     const size_t after = at + name.size();
@@ -27,21 +28,19 @@ std::string_view Field(std::string_view text, std::string_view name) {
   return {};
 }
 
-}  // namespace
-
 void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info) {
-  const std::string_view dragonfly = Field(text, "dragonfly_version");
-  const std::string_view valkey = Field(text, "valkey_version");
+  const std::string_view dragonfly = InfoField(text, "dragonfly_version");
+  const std::string_view valkey = InfoField(text, "valkey_version");
   info->product = !dragonfly.empty() ? "dragonfly" : !valkey.empty() ? "valkey" : "redis";
-  info->version = !dragonfly.empty() ? dragonfly : !valkey.empty() ? valkey : Field(text, "redis_version");
+  info->version = !dragonfly.empty() ? dragonfly : !valkey.empty() ? valkey : InfoField(text, "redis_version");
   const auto major_minor = ParseDouble(info->version.substr(0, info->version.find('.', info->version.find('.') + 1)));
   info->eager_consumers = info->product != "redis" || major_minor.value_or(0) >= 7.2;
   info->field_expiry = info->product == "redis" ? major_minor.value_or(0) >= 7.4 : major_minor.value_or(0) >= 9;
   info->stream_counters = info->product != "dragonfly" && major_minor.value_or(0) >= 7;
-  info->run_id = Field(text, "run_id");
-  const int64_t uptime_s = ParseInt64(Field(text, "uptime_in_seconds")).value_or(0);
+  info->run_id = InfoField(text, "run_id");
+  const int64_t uptime_s = ParseInt64(InfoField(text, "uptime_in_seconds")).value_or(0);
   info->started_ms = wall_ms - 1000 * std::clamp<int64_t>(uptime_s, 0, kMostSeconds);
-  info->is_replica = Field(text, "role") == "slave";
+  info->is_replica = InfoField(text, "role") == "slave";
   info->keys = KeysInInfo(text);
 }
 
@@ -72,7 +71,20 @@ bool ReadClock(std::string_view time_reply, int64_t sent_ms, int64_t read_ms, Cl
     return false;
   reading->offset_ms = *seconds * 1000 + *micros / 1000 - (sent_ms + read_ms) / 2;
   reading->uncertainty_ms = (read_ms - sent_ms) / 2 + 2;
+  if (std::llabs(reading->offset_ms) <= reading->uncertainty_ms) {
+    reading->uncertainty_ms += std::llabs(reading->offset_ms);
+    reading->offset_ms = 0;
+  }
   return true;
+}
+
+bool Replaces(const ClockReading& fresh, const ClockReading& known, int64_t age_ms) {
+  constexpr int64_t kDriftMs = 10'000;  // for each millisecond: a hundred millionths, ten times a usual quartz's
+  const int64_t drifted_ms = age_ms / kDriftMs;
+  if (std::llabs(fresh.offset_ms - known.offset_ms) > fresh.uncertainty_ms + known.uncertainty_ms + drifted_ms) {
+    return true;
+  }
+  return known.uncertainty_ms == 0 || fresh.uncertainty_ms <= known.uncertainty_ms + drifted_ms;
 }
 
 }  // namespace crossfade

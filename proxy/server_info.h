@@ -26,17 +26,24 @@ struct ServerInfo {
 // Fills product, version, run_id, started_ms, keys and is_replica from INFO's text.
 void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info);
 
+// The value of a "name:value" line of INFO's text; empty when there is none.
+std::string_view InfoField(std::string_view text, std::string_view name);
+
 // The keys of one database, or of all, from the "dbN:keys=…,expires=…" lines of INFO's text.
 int64_t KeysInInfo(std::string_view text, int db = -1);
 
 // The same process, with the memory that it had? By run_id, or by when it started where there is none.
 bool SameProcess(const ServerInfo& a, const ServerInfo& b);
 
-// How far a server's clock is ahead of the proxy's, from one TIME reply, and how wrong that may be.
+// How far a server's clock is ahead of the proxy's, from one TIME reply, and how wrong that may be. An offset that may
+// just as well be none is none: most machines' clocks are kept together better than this can measure.
 struct ClockReading {
   int64_t offset_ms = 0;
   int64_t uncertainty_ms = 0;
 };
 bool ReadClock(std::string_view time_reply, int64_t sent_ms, int64_t read_ms, ClockReading* reading);
+// Is the fresh one to be believed instead of one that was read so long ago? One that waited behind other work says
+// little; but clocks drift, and one that contradicts the known one shows that a clock was set.
+bool Replaces(const ClockReading& fresh, const ClockReading& known, int64_t age_ms);
 
 }  // namespace crossfade

@@ -43,6 +43,7 @@ Json ToJson(const SavedState& state) {
           {"cold", state.migration.cold},
           {"distrust", state.migration.distrust},
           {"keep_secondary", state.migration.keep_secondary},
+          {"journal_since_ms", state.migration.journal_since_ms},
           {"flips", flips},
           {"identities", identities},
           {"instance", state.instance}};
@@ -93,6 +94,7 @@ bool FromJson(const Json& json, SavedState* state) {
                         Get(json, "cold", &migration.cold) && Get(json, "distrust", &migration.distrust);
   if (!complete || !IsPercent(routing.reads_new) || !IsPercent(routing.compare)) return false;
   Get(json, "keep_secondary", &migration.keep_secondary);
+  Get(json, "journal_since_ms", &migration.journal_since_ms);
   Get(json, "instance", &state->instance);
   migration.synced = synced ? Synced::kYes : Synced::kNo;
   for (const Json& entry : json.value("flips", Json::array())) {

@@ -218,7 +218,8 @@ Json RoutingJson(const Proxy& proxy) {
           {"split", Name(routing.split)},
           {"on_miss", Name(routing.on_miss)},
           {"cold", migration.cold},
-          {"synced", Name(migration.synced)}};
+          {"synced", Name(migration.synced)},
+          {"journal_since_ms", migration.journal_since_ms}};
 }
 
 namespace {

@@ -35,6 +35,9 @@ struct Migration {
   // Not empty: the secondary holds what the primary lacks, because it was the primary until a cold flip. A sweep would
   // remove that, so none begins until resync, or a flip back.
   std::string keep_secondary;
+  // In journal mode: since when every written key has been remembered, by the wall clock. A snapshot of the primary
+  // that was begun later, and these keys, are together all that the secondary needs. 0: not so.
+  int64_t journal_since_ms = 0;
   std::vector<FlipRecord> flips;
 
   Side primary() const { return routing.primary; }

@@ -82,6 +82,24 @@ TEST(ServerInfoTest, Clock) {
   EXPECT_FALSE(ReadClock("*1\r\n:1\r\n", 0, 0, &reading));
 }
 
+TEST(ServerInfoTest, ADifferenceThatMayBeNoneIsNone) {
+  ClockReading reading;
+  ASSERT_TRUE(ReadClock("*2\r\n$4\r\n1000\r\n$4\r\n4000\r\n", 1'000'000, 1'000'002, &reading));
+  EXPECT_EQ(reading.offset_ms, 0);
+  EXPECT_EQ(reading.uncertainty_ms, 6) << "3 for the reading, and 3 by which it was moved";
+  ASSERT_TRUE(ReadClock("*2\r\n$4\r\n1000\r\n$4\r\n5000\r\n", 1'000'000, 1'000'002, &reading));
+  EXPECT_EQ(reading.offset_ms, 4);
+}
+
+TEST(ServerInfoTest, TheBetterReadingIsBelieved) {
+  const ClockReading good{.offset_ms = 0, .uncertainty_ms = 3}, poor{.offset_ms = 2, .uncertainty_ms = 8};
+  EXPECT_TRUE(Replaces(poor, ClockReading(), 0)) << "nothing is known yet";
+  EXPECT_TRUE(Replaces(good, poor, 1000));
+  EXPECT_FALSE(Replaces(poor, good, 1000));
+  EXPECT_TRUE(Replaces(poor, good, 60'000)) << "clocks drift";
+  EXPECT_TRUE(Replaces({.offset_ms = 500, .uncertainty_ms = 8}, good, 1000)) << "the clock was set";
+}
+
 TEST(ServerInfoTest, WhetherFieldsMayExpire) {
   const auto field_expiry = [](const char* text) {
     ServerInfo info;

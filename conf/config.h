@@ -96,6 +96,11 @@ struct BackfillConfig {
   int64_t keys_per_second = 20'000;
 };
 
+// How fast `crossfade verify` compares, unless it is told otherwise.
+struct VerifyConfig {
+  int64_t keys_per_second = 5000;
+};
+
 // When the secondary is left alone for a while (routing/breaker.h).
 struct BreakerConfig {
   bool enabled = true;
@@ -160,6 +165,7 @@ struct Config {
   RepairConfig repair;
   BreakerConfig breaker;
   BackfillConfig backfill;
+  VerifyConfig verify;
   ScriptsConfig scripts;
   SettleConfig settle;
   LimitsConfig limits;

@@ -106,6 +106,7 @@ void Lister::Rest(const Config& config) {
   Ms("breaker.probe", config.breaker.probe_ms);
   Count("breaker.probes", config.breaker.probes);
   Count("backfill.keys_per_second", config.backfill.keys_per_second);
+  Count("verify.keys_per_second", config.verify.keys_per_second);
   Limits(config.limits);
   Ms("timeouts.connect", config.timeouts.connect_ms);
   Ms("timeouts.response", config.timeouts.response_ms);
@@ -154,6 +155,7 @@ void TakeOver(const Config& fresh, Config* running) {
   running->repair = fresh.repair;
   running->breaker = fresh.breaker;
   running->backfill = fresh.backfill;
+  running->verify = fresh.verify;
   running->scripts = fresh.scripts;
   running->settle = fresh.settle;
   const int64_t journal_bytes = running->limits.journal_bytes;

@@ -272,6 +272,9 @@ void Loader::ReadRemaining(Section* root) {
   Section backfill = root->Table("backfill");
   backfill.Count("keys_per_second", kRates, &config_.backfill.keys_per_second);
   Done(std::move(backfill));
+  Section verify = root->Table("verify");
+  verify.Count("keys_per_second", kRates, &config_.verify.keys_per_second);
+  Done(std::move(verify));
 
   Section mismatches = root->Table("mismatches");
   mismatches.Bool("keep_values", &config_.mismatches.keep_values);

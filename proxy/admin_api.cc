@@ -10,6 +10,7 @@
 #include "protocol/reply.h"
 #include "protocol/secret.h"
 #include "proxy/admin_fields.h"
+#include "proxy/admin_verify.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -44,6 +45,7 @@ class AdminApi {
     if (call == "GET /api/v1/backfill") return respond(JsonResponse(BackfillJson(*proxy_)));
     if (call == "POST /api/v1/backfill") return respond(PostBackfill(request));
     if (call == "DELETE /api/v1/backfill") return respond(After(proxy_->CancelBackfill()));
+    if (request.path == "/api/v1/verify" && IsVerifyCall(request)) return respond(HandleVerify(proxy_, request));
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
     respond(NoRoute(request));
   }
@@ -153,16 +155,20 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path :
-         {"/api/v1/verify", "/api/v1/ramp", "/api/v1/report", "/api/v1/preflight", "/metrics", "/"}) {
+    for (const char* path : {"/api/v1/ramp", "/api/v1/report", "/api/v1/preflight", "/metrics", "/"}) {
       if (request.path == path)
         return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
     }
     const struct {
       const char* path;
       const char* methods;
-    } routes[] = {{"/api/v1/status", "GET"},    {"/api/v1/routing", "PATCH"}, {"/api/v1/flip", "POST"},
-                  {"/api/v1/reload", "POST"},   {"/api/v1/resync", "POST"},   {"/api/v1/backfill", "GET, POST, DELETE"},
+    } routes[] = {{"/api/v1/status", "GET"},
+                  {"/api/v1/routing", "PATCH"},
+                  {"/api/v1/flip", "POST"},
+                  {"/api/v1/reload", "POST"},
+                  {"/api/v1/resync", "POST"},
+                  {"/api/v1/backfill", "GET, POST, DELETE"},
+                  {"/api/v1/verify", "GET, POST, DELETE"},
                   {"/api/v1/mismatches", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;

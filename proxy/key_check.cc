@@ -108,7 +108,7 @@ struct KeyCheck::Case {
   int db = 0;
   std::string key;
   Callback done;
-  std::string type;          // as it was looked at
+  std::string type;  // as it was looked at
   bool plain_stream = false;
   bool with_count = false;   // its bytes differ, and both sides may be HyperLogLogs
   int64_t memory_bytes = 0;  // the larger one of both sides, as far as they said

@@ -1,6 +1,6 @@
-// Compares one large value on both stores, window by window (routing/value_windows), each at one logical instant through
-// the lane. One value at a time, one question at a time, and no window much larger than kWindowBytes: clients are not
-// held up, and memory is bounded.
+// Compares one large value on both stores, window by window (routing/value_windows), each at one logical instant
+// through the lane. One value at a time, one question at a time, and no window much larger than kWindowBytes: clients
+// are not held up, and memory is bounded.
 //
 // It says what KeyCheck says of a small value: equal, different, or that it must be asked again from the beginning
 // (busy). It marks nothing dirty. Times to live of the key are KeyCheck's affair; those of a hash's fields are compared

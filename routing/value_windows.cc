@@ -106,7 +106,7 @@ class ListWindows : public ValueWindows {
   int64_t read_ = 0;     // everything before this place has been compared
   int64_t overlap_ = 0;  // so much is read again, in case that the next window comes after more removals
   int64_t from_ = 0, asked_ = 0;
-  int64_t length_ = -1;                           // at the last window; -1: there was none
+  int64_t length_ = -1;                            // at the last window; -1: there was none
   int64_t pushed_ = 0, mark_ = 0, last_mark_ = 0;  // elements, at most: so far, when this and the last one were asked
   int64_t furthest_ = 0;
   int idle_windows_ = 0;

@@ -26,11 +26,11 @@ struct WindowQuestion {
 };
 
 enum class WindowVerdict : uint8_t {
-  kGoOn,      // no difference so far; more is asked, unless done()
-  kDiffers,   // in the value
-  kTtl,       // in the time to live of a field
-  kChanged,   // it became another value meanwhile: begin again
-  kRefused,   // a server answered an error
+  kGoOn,     // no difference so far; more is asked, unless done()
+  kDiffers,  // in the value
+  kTtl,      // in the time to live of a field
+  kChanged,  // it became another value meanwhile: begin again
+  kRefused,  // a server answered an error
 };
 
 // How far two moments of expiry may be apart. Each is by its own server's clock, or was chosen by a client.

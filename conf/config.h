@@ -98,6 +98,11 @@ struct BackfillConfig {
   int64_t added_latency_ms = 5;  // by which the primary may answer clients later meanwhile; 0: no ceiling
 };
 
+// How fast `crossfade verify` compares, unless it is told otherwise.
+struct VerifyConfig {
+  int64_t keys_per_second = 5000;
+};
+
 // When the secondary is left alone for a while (routing/breaker.h).
 struct BreakerConfig {
   bool enabled = true;
@@ -162,6 +167,7 @@ struct Config {
   RepairConfig repair;
   BreakerConfig breaker;
   BackfillConfig backfill;
+  VerifyConfig verify;
   ScriptsConfig scripts;
   SettleConfig settle;
   LimitsConfig limits;

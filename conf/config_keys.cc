@@ -108,6 +108,7 @@ void Lister::Rest(const Config& config) {
   Count("backfill.keys_per_second", config.backfill.keys_per_second);
   Bytes("backfill.bytes_per_second", config.backfill.bytes_per_second);
   Ms("backfill.added_latency", config.backfill.added_latency_ms);
+  Count("verify.keys_per_second", config.verify.keys_per_second);
   Limits(config.limits);
   Ms("timeouts.connect", config.timeouts.connect_ms);
   Ms("timeouts.response", config.timeouts.response_ms);
@@ -156,6 +157,7 @@ void TakeOver(const Config& fresh, Config* running) {
   running->repair = fresh.repair;
   running->breaker = fresh.breaker;
   running->backfill = fresh.backfill;
+  running->verify = fresh.verify;
   running->scripts = fresh.scripts;
   running->settle = fresh.settle;
   const int64_t journal_bytes = running->limits.journal_bytes;

@@ -276,6 +276,9 @@ void Loader::ReadRemaining(Section* root) {
   backfill.Bytes("bytes_per_second", kByteRates, &config_.backfill.bytes_per_second);
   backfill.Duration("added_latency", kAddedLatency, &config_.backfill.added_latency_ms);
   Done(std::move(backfill));
+  Section verify = root->Table("verify");
+  verify.Count("keys_per_second", kRates, &config_.verify.keys_per_second);
+  Done(std::move(verify));
 
   Section mismatches = root->Table("mismatches");
   mismatches.Bool("keep_values", &config_.mismatches.keep_values);

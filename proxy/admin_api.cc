@@ -11,6 +11,7 @@
 #include "protocol/secret.h"
 #include "proxy/admin_backfill.h"
 #include "proxy/admin_fields.h"
+#include "proxy/admin_verify.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -46,6 +47,7 @@ class AdminApi {
     if (call == "POST /api/v1/backfill") return respond(PostBackfill(proxy_, request));
     if (call == "PATCH /api/v1/backfill") return respond(PatchBackfill(proxy_, request));
     if (call == "DELETE /api/v1/backfill") return respond(DeleteBackfill(proxy_));
+    if (request.path == "/api/v1/verify" && IsVerifyCall(request)) return respond(HandleVerify(proxy_, request));
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
     respond(NoRoute(request));
   }
@@ -160,17 +162,20 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path :
-         {"/api/v1/verify", "/api/v1/ramp", "/api/v1/report", "/api/v1/preflight", "/metrics", "/"}) {
+    for (const char* path : {"/api/v1/ramp", "/api/v1/report", "/api/v1/preflight", "/metrics", "/"}) {
       if (request.path == path)
         return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
     }
     const struct {
       const char* path;
       const char* methods;
-    } routes[] = {{"/api/v1/status", "GET"},    {"/api/v1/routing", "PATCH"},
-                  {"/api/v1/flip", "POST"},     {"/api/v1/reload", "POST"},
-                  {"/api/v1/resync", "POST"},   {"/api/v1/backfill", "GET, POST, PATCH, DELETE"},
+    } routes[] = {{"/api/v1/status", "GET"},
+                  {"/api/v1/routing", "PATCH"},
+                  {"/api/v1/flip", "POST"},
+                  {"/api/v1/reload", "POST"},
+                  {"/api/v1/resync", "POST"},
+                  {"/api/v1/backfill", "GET, POST, PATCH, DELETE"},
+                  {"/api/v1/verify", "GET, POST, DELETE"},
                   {"/api/v1/mismatches", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;

@@ -29,6 +29,7 @@ constexpr char kAbout[] =
     "  crossfade run --old redis://10.0.0.1:6379 --new redis://10.0.0.2:6379   start the proxy\n"
     "  crossfade status                     what is going on\n"
     "  crossfade backfill start             copy what was there before\n"
+    "  crossfade verify                     are both stores the same?\n"
     "  crossfade compare 100                ask both stores for every read, and compare\n"
     "  crossfade reads 25                   new answers 25 % of the keys\n"
     "  crossfade flip --dry-run             could it flip?\n"
@@ -101,6 +102,7 @@ class Cli {
   void AddRun();
   void AddSettings();
   void AddFlip();
+  void AddVerify();
   void AddCommandList();
   // A command that asks the admin API, with the options that all of those have.
   CLI::App* AddOperatorCommand(const char* name, const char* about, const char* examples, Action action);
@@ -124,6 +126,8 @@ class Cli {
   bool cold_ = false;
   FlipOptions flip_;
   SnapshotOptions snapshot_;
+  VerifyArguments verify_;
+  std::string sample_;
   int64_t limit_ = 20;
 };
 
@@ -148,6 +152,7 @@ void Cli::AddCommands() {
       [this](Operator& op) { return op.Backfill(choice_.empty() ? "status" : choice_); });
   backfill->add_option("action", choice_, "start, status (unless given) or cancel")
       ->check(CLI::IsMember({"start", "status", "cancel"}));
+  AddVerify();
   CLI::App* mismatches = AddOperatorCommand("mismatches", "The latest confirmed mismatches",
                                             "Examples:\n  crossfade mismatches\n  crossfade mismatches --limit 100",
                                             [this](Operator& op) { return op.Mismatches(limit_); });
@@ -224,6 +229,31 @@ void Cli::AddFlip() {
       ->check(CLI::Range(1, 60'000));
   flip->add_flag("--cold", flip_.cold, "Allow it while the other store is not synced: a cache that may start empty");
   flip->add_flag("--force", flip_.force, "Flip in spite of dirty keys, a lag or an unreachable store");
+}
+
+void Cli::AddVerify() {
+  CLI::App* verify = AddOperatorCommand(
+      "verify", "Compare the two stores, key by key, and wait for the result",
+      "Examples:\n  crossfade verify\n  crossfade verify --repair     what differs is copied from the primary\n"
+      "  crossfade verify --sample 1 --match 'session:*'\n  crossfade verify --detach\n  crossfade verify status\n"
+      "  crossfade verify cancel\n"
+      "Ctrl-C cancels it. Exit status 0: it has finished, and nothing differs (or all of it was repaired).",
+      [this](Operator& op) {
+        if (!sample_.empty()) verify_.sample = ParsePercent(sample_);
+        return op.Verify(verify_);
+      });
+  verify->add_option("action", verify_.action, "start (unless given), status or cancel")
+      ->check(CLI::IsMember({"start", "status", "cancel"}));
+  verify->add_flag("--repair", verify_.repair, "Copy what differs from the primary, and compare it again");
+  verify->add_option("--sample", sample_, "Only so many percent of the keys, always the same ones")
+      ->type_name("PERCENT")
+      ->check(CheckPercent);
+  verify->add_option("--match", verify_.match, "Only keys that match, as SCAN does")->type_name("GLOB");
+  verify->add_option("--db", verify_.db, "Only this database")->type_name("N")->check(CLI::Range(0, 65535));
+  verify->add_option("--rate", verify_.rate, "At most so many keys in a second (else verify.keys_per_second)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 10'000'000));
+  verify->add_flag("--detach", verify_.detach, "Start it, and don't wait");
 }
 
 void Cli::AddCommandList() {
@@ -326,6 +356,7 @@ int Cli::Operate() {
   session.call = world_.call_admin;
   session.out = world_.out;
   session.err = world_.err;
+  session.pace = world_.pace;
   Operator op(std::move(session));
   return action_(op);
 }
@@ -337,7 +368,7 @@ int RunCli(int argc, const char* const* argv, const CliWorld& world) {
 }
 
 int RunCli(int argc, char** argv, std::function<int(const RunRequest&)> run_proxy) {
-  return RunCli(argc, argv, CliWorld{std::move(run_proxy), CallAdmin, &std::cout, &std::cerr});
+  return RunCli(argc, argv, CliWorld{std::move(run_proxy), CallAdmin, &std::cout, &std::cerr, nullptr});
 }
 
 }  // namespace crossfade

@@ -26,6 +26,7 @@ struct CliWorld {
   AdminCaller call_admin;
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
+  const Pace* pace = nullptr;  // how waiting for a job goes; null: really
 };
 
 // Exit status: see CliExit. `argv` as main gets it.

@@ -12,6 +12,8 @@
 #include "conf/config.h"
 #include "nlohmann/json_fwd.hpp"
 #include "proxy/admin_client.h"
+#include "proxy/cli_progress.h"
+#include "proxy/cli_verify.h"
 
 namespace crossfade {
 
@@ -36,6 +38,7 @@ struct AdminSession {
   AdminCaller call;
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
+  const Pace* pace = nullptr;  // how waiting for a job goes; null: really
 };
 
 struct FlipOptions {
@@ -70,6 +73,7 @@ class Operator {
   int Reload();
   // `action`: "start", "status" or "cancel".
   int Backfill(const std::string& action);
+  int Verify(const VerifyArguments& arguments);
 
  private:
   // Asks, prints what --json asks for, and parses. When the answer is a success, *exit is kExitDone and *answer the
@@ -81,6 +85,7 @@ class Operator {
   bool AskStatus(nlohmann::json* status, int* exit);
   int SetKnob(const std::string& command, const char* field, const nlohmann::json& value, const nlohmann::json& also,
               const std::function<std::string(const nlohmann::json& status)>& meaning);
+  int FollowVerify();
   int TellFlip(const FlipOptions& options, const nlohmann::json& answer);
 
   AdminSession session_;

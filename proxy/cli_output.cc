@@ -4,19 +4,13 @@
 #include <cmath>
 
 #include "nlohmann/json.hpp"
+#include "proxy/cli_verify.h"
 #include "spdlog/fmt/fmt.h"
 
 namespace crossfade {
 namespace {
 
 using nlohmann::json;
-
-// 1234567 → 1,234,567.
-std::string Grouped(double number) {
-  std::string digits = fmt::format("{:.0f}", std::fabs(number));
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, 1, ',');
-  return (number <= -0.5 ? "-" : "") + digits;
-}
 
 std::string Bytes(double bytes) {
   const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -72,10 +66,10 @@ void AppendTraffic(const json& status, std::string* out) {
     std::string line = Count(status, {"dirty", "keys"}, "keys");
     if (overflowed) line += ", and everything else is taken to be dirty";
     if (NumberAt(status, {"dirty", "keys"}) > 0 && Find(status, {"repair"}) != nullptr) {
-      line += BoolAt(status, {"repair", "enabled"})
-                  ? fmt::format(" ({} repaired, {:.0f} s left at best)", Grouped(NumberAt(status, {"dirty", "repaired"})),
-                                NumberAt(status, {"repair", "seconds_left"}))
-                  : " (repair is off)";
+      line += BoolAt(status, {"repair", "enabled"}) ? fmt::format(" ({} repaired, {:.0f} s left at best)",
+                                                                  Grouped(NumberAt(status, {"dirty", "repaired"})),
+                                                                  NumberAt(status, {"repair", "seconds_left"}))
+                                                    : " (repair is off)";
     }
     Line(out, "dirty", line);
   }
@@ -157,6 +151,12 @@ bool BoolAt(const json& root, std::initializer_list<const char*> path, bool othe
   return found != nullptr && found->is_boolean() ? found->get<bool>() : otherwise;
 }
 
+std::string Grouped(double number) {
+  std::string digits = fmt::format("{:.0f}", std::fabs(number));
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, 1, ',');
+  return (number <= -0.5 ? "-" : "") + digits;
+}
+
 std::string Printable(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -210,6 +210,7 @@ std::string RenderStatus(const json& status) {
     Line(&out, "clients", Count(status, {"clients", "connected"}, "connected"));
   }
   if (const json* backfill = Find(status, {"backfill"})) Line(&out, "backfill", BackfillLine(*backfill));
+  if (const json* verify = Find(status, {"verify"})) Line(&out, "verify", VerifyLine(*verify));
   if (const json* flips = Find(status, {"flips"}); flips != nullptr && flips->is_array()) {
     Line(&out, "flips", FlipsLine(*flips));
   }

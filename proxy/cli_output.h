@@ -20,6 +20,9 @@ std::string TextAt(const nlohmann::json& root, std::initializer_list<const char*
 double NumberAt(const nlohmann::json& root, std::initializer_list<const char*> path, double otherwise = 0);
 bool BoolAt(const nlohmann::json& root, std::initializer_list<const char*> path, bool otherwise = false);
 
+// 1234567 → 1,234,567.
+std::string Grouped(double number);
+
 // Control characters become \xNN.
 std::string Printable(std::string_view text);
 

@@ -288,6 +288,15 @@ void Keeper::SweepEnded(bool finished, const std::string& why) {
   SaveOrLog();
 }
 
+void Keeper::Verified(bool equal) {
+  const bool trusted = migration_.distrust.empty() && migration_.keep_secondary.empty() && !dirty_->everything();
+  if (!equal || !trusted || !migration_.following() || migration_.synced != Synced::kNo) return;
+  migration_.synced = Synced::kYes;
+  migration_.unsynced_why.clear();
+  spdlog::info("event=synced reason=\"a verification found every key equal\"");
+  SaveOrLog();
+}
+
 void Keeper::NoticeOverflow() {
   if (!dirty_->everything() || migration_.synced != Synced::kYes) return;
   Unsync("more keys became dirty than can be remembered: everything is copied again");

@@ -60,6 +60,9 @@ class Keeper {
 
   void SweepStarted();
   void SweepEnded(bool finished, const std::string& why);
+  // A verification has come to its end. When it found every key equal, the stores are synced, unless something else
+  // forbids that.
+  void Verified(bool equal);
   // "Everything is dirty" has come over us since the last look.
   void NoticeOverflow();
   absl::Status Save();

@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kToleranceMs = 100;
 constexpr int64_t kElementBytes =
     64;  // what an element of a collection is taken to need, where only their number is known
-constexpr size_t kMaxArgs = 5;
+constexpr size_t kMaxArgs = 6;
 constexpr size_t kMaxReads = 3;
 constexpr std::string_view kMagic = "HYLL";
 
@@ -40,12 +40,14 @@ constexpr TypeRow kTypes[] = {
     {"set", "SCARD", {{CompareRule::kMultiset, 2, {"SMEMBERS"}}}},
     {"hash", "HLEN", {{CompareRule::kMapPairs, 2, {"HGETALL"}}}},
     {"zset", "ZCARD", {{CompareRule::kFloat, 5, {"ZRANGE", "", "0", "-1", "WITHSCORES"}}}},
-    {"stream",
-     "XLEN",
-     {{CompareRule::kExact, 4, {"XRANGE", "", "-", "+"}},
-      {CompareRule::kStreamInfo, 3, {"XINFO", "STREAM"}, 2},
-      {CompareRule::kStreamInfo, 3, {"XINFO", "GROUPS"}, 2}}},
+    {"stream", "XLEN", {{CompareRule::kStreamInfo, 6, {"XINFO", "STREAM", "", "FULL", "COUNT", "0"}, 2}}},
 };
+// … where a server doesn't know FULL (Redis before 6.0): without what is pending.
+constexpr TypeRow kPlainStream = {"stream",
+                                  "XLEN",
+                                  {{CompareRule::kExact, 4, {"XRANGE", "", "-", "+"}},
+                                   {CompareRule::kStreamInfo, 3, {"XINFO", "STREAM"}, 2},
+                                   {CompareRule::kStreamInfo, 3, {"XINFO", "GROUPS"}, 2}}};
 // A module's: no length, and bytes whose equality proves something while their difference doesn't.
 constexpr TypeRow kOtherType = {"", "", {{CompareRule::kExact, 2, {"DUMP"}}}};
 
@@ -106,7 +108,8 @@ struct KeyCheck::Case {
   int db = 0;
   std::string key;
   Callback done;
-  std::string type;          // as it was looked at
+  std::string type;  // as it was looked at
+  bool plain_stream = false;
   bool with_count = false;   // its bytes differ, and both sides may be HyperLogLogs
   int64_t memory_bytes = 0;  // the larger one of both sides, as far as they said
   int64_t asked_us = 0;
@@ -187,7 +190,7 @@ void KeyCheck::AskValue(const CasePtr& check) {
   int count = 2;
   AppendCommand(&commands, {"TYPE", check->key});
   AppendCommand(&commands, {"PTTL", check->key});
-  for (const ValueRead& read : RowOf(check->type).reads) {
+  for (const ValueRead& read : (check->plain_stream ? kPlainStream : RowOf(check->type)).reads) {
     if (read.argc == 0) break;
     AppendCommand(&commands, ArgsOf(read, check->key));
     ++count;
@@ -203,18 +206,44 @@ void KeyCheck::OnValue(const CasePtr& check, const Answers& answers) {
   if (FinishByMeta(check, answers)) return;
   if (MetaOf(answers.primary).type != check->type) return Finish(check, KeyOutcome::kBusy);
   if (check->type == "string") return JudgeString(check, answers);
-  const TypeRow& row = RowOf(check->type);
+  const TypeRow& row = check->plain_stream ? kPlainStream : RowOf(check->type);
   for (size_t i = 0; i < kMaxReads && row.reads[i].argc > 0; ++i) {
     const ValueRead& read = row.reads[i];
     const std::string& primary = answers.primary[2 + i];
     const std::string& secondary = answers.secondary[2 + i];
-    if (IsErrorReply(primary) || IsErrorReply(secondary)) return Finish(check, KeyOutcome::kNotComparable);
+    if (IsErrorReply(primary) || IsErrorReply(secondary)) {
+      if (check->type != "stream" || check->plain_stream) return Finish(check, KeyOutcome::kNotComparable);
+      check->plain_stream = true;
+      return AskValue(check);
+    }
     const Request request = MakeRequest(ArgsOf(read, check->key));
     if (RepliesAgree(read.rule, request.view(), primary, secondary, 0)) continue;
     if (!row.type.empty()) return FinishDiffers(check, answers, KeyDifference::kValue);
     return Finish(check, Expiring(*check, answers) ? KeyOutcome::kExpiring : KeyOutcome::kNotComparable);
   }
+  if (check->type == "hash" && AskFieldExpiries(check, answers)) return;
   FinishDiffers(check, answers, KeyDifference::kNone);
+}
+
+// Both have the same fields. False when their times to live can't be asked for.
+bool KeyCheck::AskFieldExpiries(const CasePtr& check, const Answers& answers) {
+  if (!lane_->primary().info().field_expiry || !lane_->secondary().info().field_expiry) return false;
+  const Reply hash = ParseReply(answers.primary[2]);
+  std::vector<std::string> fields;
+  for (size_t i = 0; i < hash.items.size(); i += 2) fields.emplace_back(hash.items[i].text);
+  if (fields.empty()) return false;
+  CommandBatch commands;
+  commands.Add({"TYPE", check->key});
+  commands.Add({"PTTL", check->key});
+  AddFieldExpiries(check->key, fields, &commands);
+  Ask(check, std::move(commands.bytes), commands.count, &KeyCheck::OnFieldExpiries);
+  return true;
+}
+
+void KeyCheck::OnFieldExpiries(const CasePtr& check, const Answers& answers) {
+  if (FinishByMeta(check, answers)) return;
+  const bool agree = FieldExpiriesAgree(answers.primary[2], answers.secondary[2], Tolerance(*check));
+  FinishDiffers(check, answers, agree ? KeyDifference::kNone : KeyDifference::kTtl);
 }
 
 void KeyCheck::JudgeString(const CasePtr& check, const Answers& answers) {
@@ -290,26 +319,29 @@ void KeyCheck::FinishDiffers(const CasePtr& check, const Answers& answers, KeyDi
 // clock.
 bool KeyCheck::TtlsAgree(const Case& check, int64_t primary_ms, int64_t secondary_ms) const {
   if (primary_ms < 0 || secondary_ms < 0) return primary_ms == secondary_ms;
-  const int64_t tolerance_ms = ToleranceMs(check);
+  const ExpiryTolerance tolerance = Tolerance(check);
   const int64_t apart_ms = primary_ms - secondary_ms;
-  return std::abs(apart_ms) <= tolerance_ms || std::abs(apart_ms + ClockDifferenceMs()) <= tolerance_ms;
+  return std::abs(apart_ms) <= tolerance.tolerance_ms ||
+         std::abs(apart_ms + tolerance.clock_difference_ms) <= tolerance.tolerance_ms;
 }
 
 bool KeyCheck::Expiring(const Case& check, const Answers& answers) const {
-  const int64_t limit_ms = ToleranceMs(check) + std::abs(ClockDifferenceMs());
+  const ExpiryTolerance tolerance = Tolerance(check);
+  const int64_t limit_ms = tolerance.tolerance_ms + std::abs(tolerance.clock_difference_ms);
   const auto nearly = [limit_ms](int64_t ttl_ms) { return ttl_ms >= 0 && ttl_ms <= limit_ms; };
   return nearly(MetaOf(answers.primary).ttl_ms) || nearly(MetaOf(answers.secondary).ttl_ms);
 }
 
-// The stores ran the question at most as far apart as it took altogether: that covers the lag.
-int64_t KeyCheck::ToleranceMs(const Case& check) const {
-  return kToleranceMs + (io_->clock()->NowUs() - check.asked_us) / 1000 + lane_->primary().clock().uncertainty_ms +
-         lane_->secondary().clock().uncertainty_ms;
+ExpiryTolerance KeyCheck::Tolerance(const Case& check) const {
+  return ExpiryToleranceOf(*lane_, io_->clock()->NowUs() - check.asked_us);
 }
 
-// How far the primary's clock is ahead of the secondary's.
-int64_t KeyCheck::ClockDifferenceMs() const {
-  return lane_->primary().clock().offset_ms - lane_->secondary().clock().offset_ms;
+// The stores ran the question at most as far apart as it took altogether: that covers the lag.
+ExpiryTolerance ExpiryToleranceOf(const Lane& lane, int64_t took_us) {
+  const ClockReading& primary = lane.primary().clock();
+  const ClockReading& secondary = lane.secondary().clock();
+  return {kToleranceMs + took_us / 1000 + primary.uncertainty_ms + secondary.uncertainty_ms,
+          primary.offset_ms - secondary.offset_ms};
 }
 
 }  // namespace crossfade

@@ -6,8 +6,9 @@
 // written between the questions. No value is fetched that was larger than limits.settle_value_bytes when it was looked
 // at. Keys that are just expiring, and HyperLogLogs whose bytes differ only in a server's cache, are not different.
 // It marks nothing dirty and tries nothing again: that is for who asks (proxy/settle, verification). It changes nothing
-// either, but for the count that PFCOUNT leaves in a HyperLogLog. Times to live of single fields of a hash are not
-// compared, and a field that has expired on one side only is a difference of value.
+// either, but for the count that PFCOUNT leaves in a HyperLogLog. Streams are compared with their groups, consumers and
+// pending entries, but for when something was last seen; how much a group has read (entries-read, lag) is each server's
+// own guess. Times to live of single fields of a hash are compared, by one question more, where both servers have them.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +21,7 @@
 #include "conf/config.h"
 #include "proxy/io.h"
 #include "proxy/lane.h"
+#include "routing/value_windows.h"
 
 namespace crossfade {
 
@@ -40,6 +42,9 @@ struct KeyVerdict {
   KeyDifference difference = KeyDifference::kNone;  // of kDiffers; a value's counts before its TTL's
   uint64_t order = 0;  // the lane's next slot when it was asked last: what a DirtySet::Mark is to carry
 };
+
+// How far apart two expiries may be that were asked for in one question, which took so long altogether.
+ExpiryTolerance ExpiryToleranceOf(const Lane& lane, int64_t took_us);
 
 class KeyCheck {
  public:
@@ -63,6 +68,8 @@ class KeyCheck {
   void OnLength(const CasePtr& check, const Answers& answers);
   void AskValue(const CasePtr& check);
   void OnValue(const CasePtr& check, const Answers& answers);
+  bool AskFieldExpiries(const CasePtr& check, const Answers& answers);
+  void OnFieldExpiries(const CasePtr& check, const Answers& answers);
   void Finish(const CasePtr& check, KeyOutcome outcome, KeyDifference difference = KeyDifference::kNone);
   void FinishTooBig(const CasePtr& check, const Answers& answers);
   bool FinishByMeta(const CasePtr& check, const Answers& answers);
@@ -70,8 +77,7 @@ class KeyCheck {
   void JudgeString(const CasePtr& check, const Answers& answers);
   bool TtlsAgree(const Case& check, int64_t primary_ms, int64_t secondary_ms) const;
   bool Expiring(const Case& check, const Answers& answers) const;
-  int64_t ToleranceMs(const Case& check) const;
-  int64_t ClockDifferenceMs() const;
+  ExpiryTolerance Tolerance(const Case& check) const;
 
   Io* io_;
   const LimitsConfig* limits_;

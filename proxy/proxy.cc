@@ -101,6 +101,10 @@ absl::Status Proxy::Open() {
   key_check_ = std::make_unique<KeyCheck>(io_, &config_.limits, lane_.get());
   settle_ = std::make_unique<Settle>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), key_check_.get(),
                                      [this] { repair_->Wake(); });
+  verify_ = std::make_unique<Verify>(Verify::Parts{
+      io_, &config_, migration, &dirty_, lane_.get(), key_check_.get(), storage_, [this] { repair_->Wake(); },
+      [this] { return sweep_->running(); }, [this] { keeper_->Verified(verify_->result().proves_equality()); }});
+  verify_->Load();
   expiry_scan_ = std::make_unique<ExpiryScan>(io_, &config_.backfill, migration, lane_.get(), &expiry_);
   if (keeper_->had_predecessor()) expiry_scan_->Start();
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
@@ -166,6 +170,7 @@ void Proxy::OnWritten(const Slot& slot) {
   // When keys expire is not known, of some or of all: it may have been just now.
   const bool expiries_unknown = expiry_.incomplete(lane_->wall_ms());
   const auto touch = [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
+    verify_->OnWritten(row.name, request, keys, db);
     const bool unproved =
         elsewhere || expiries_unknown || row.effect == Effect::kScript || row.effect == Effect::kModule;
     for (uint32_t key : keys) {
@@ -256,6 +261,7 @@ void Proxy::Hold(bool holding) {
   holding_ = holding;
   room_->Hold(holding);
   settle_->set_paused(holding);
+  verify_->set_paused(holding);
   expiry_scan_->set_paused(holding);
   if (!holding) Soon();
 }

@@ -41,6 +41,7 @@
 #include "proxy/storage.h"
 #include "proxy/sweep.h"
 #include "proxy/tracking.h"
+#include "proxy/verify.h"
 #include "proxy/waiting_room.h"
 #include "proxy/watches.h"
 #include "routing/module_commands.h"
@@ -87,6 +88,8 @@ class Proxy : private Lane::Owner,
   };
   absl::Status ChangeBackfill(const BackfillChange& change);
   absl::Status CancelBackfill();
+  absl::Status StartVerify(const VerifyOptions& options);
+  absl::Status CancelVerify();
 
   const Config& config() const { return config_; }
   const Lane& lane() const { return *lane_; }
@@ -103,6 +106,7 @@ class Proxy : private Lane::Owner,
   const ScriptBook& scripts() const { return scripts_; }
   const Settle& settle() const { return *settle_; }
   const ExpiryScan& expiry_scan() const { return *expiry_scan_; }
+  const Verify& verify() const { return *verify_; }
   const FlipRunner& flip_runner() const { return *flip_; }
   size_t clients() const { return clients_.size(); }
   const WaitingRoom& waiting_room() const { return *room_; }
@@ -220,6 +224,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<SecondLook> second_look_;
   std::unique_ptr<KeyCheck> key_check_;
   std::unique_ptr<Settle> settle_;
+  std::unique_ptr<Verify> verify_;
   std::unique_ptr<ExpiryScan> expiry_scan_;
   std::unique_ptr<FlipRunner> flip_;
   std::unique_ptr<PrivatePool> pool_;

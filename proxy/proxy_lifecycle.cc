@@ -123,6 +123,7 @@ void Proxy::Shutdown(std::function<void(bool)> done) {
   listening_.reset();
   backfill_->Suspend();
   sweep_->Cancel("the proxy was stopped while it copied");
+  verify_->Fail("the proxy was stopped");
   repair_->set_urgent(true);
   spdlog::info("event=stopping clients={} slots={} lag_bytes={} dirty_keys={} within_ms={}", clients_.size(),
                lane_->slots_in_use(), lane_->lag_bytes(), dirty_.size(), config_.timeouts.shutdown_ms);

@@ -98,4 +98,35 @@ absl::Status Proxy::CancelBackfill() {
   return absl::OkStatus();
 }
 
+absl::Status Proxy::StartVerify(const VerifyOptions& options) {
+  if (verify_->running()) return absl::FailedPreconditionError("a verification is running already");
+  if (sweep_->running() || dirty_.everything()) {
+    return absl::FailedPreconditionError("everything is being copied now: verify once that is done");
+  }
+  if (!migration().distrust.empty()) return absl::FailedPreconditionError(migration().distrust);
+  if (flip_->state() != FlipRunner::State::kFollowing) return absl::FailedPreconditionError("a flip is under way");
+  if (!migration().following())
+    return absl::FailedPreconditionError("the secondary does not follow: crossfade secondary follow");
+  for (Side side : {Side::kOld, Side::kNew}) {
+    const Upstream& upstream = lane_->link(side).upstream();
+    if (!upstream.up()) {
+      return absl::FailedPreconditionError(fmt::format("{} ({}) is {}: {}", SideName(side),
+                                                       upstream.address().ToString(), upstream.StateWord(),
+                                                       upstream.last_error()));
+    }
+    if (options.db >= upstream.info().databases) {
+      return absl::FailedPreconditionError(
+          fmt::format("{} has only {} databases", SideName(side), upstream.info().databases));
+    }
+  }
+  verify_->Start(options);
+  return absl::OkStatus();
+}
+
+absl::Status Proxy::CancelVerify() {
+  if (!verify_->running()) return absl::FailedPreconditionError("no verification is running");
+  verify_->Cancel();
+  return absl::OkStatus();
+}
+
 }  // namespace crossfade

@@ -2,6 +2,7 @@
 
 #include "fmt/format.h"
 #include "proxy/admin_backfill.h"
+#include "proxy/admin_verify.h"
 #include "proxy/limits_json.h"
 #include "proxy/proxy.h"
 
@@ -312,9 +313,10 @@ Json StatusJson(const Proxy& proxy) {
                            {"limit", proxy.config().limits.expiring_keys}};
   json["backends"] = {{"old", BackendJson(proxy, Side::kOld)}, {"new", BackendJson(proxy, Side::kNew)}};
   json["backfill"] = BackfillJson(proxy);
-  json["verify"] = {{"state", "idle"}};
+  json["verify"] = VerifyJson(proxy.verify().result(), kVerifyListedInStatus);
   json["flips"] = FlipsJson(proxy);
   json["attention"] = Attention(proxy);
+  VerifyAttention(proxy.verify().result(), &json["attention"]);
   return json;
 }
 

@@ -48,6 +48,8 @@ const char* Name(DirtyCause cause) {
       return "breaker_open";
     case DirtyCause::kCopying:
       return "copying";
+    case DirtyCause::kVerifyDiffered:
+      return "verify_differed";
   }
   return "";
 }

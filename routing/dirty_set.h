@@ -35,8 +35,9 @@ enum class DirtyCause : uint8_t {
   kSettleDiffered,  // compared again once it was quiet, and different
   kBreakerOpen,     // written while the breaker kept everything from the secondary
   kCopying,         // copied in pieces: until all of them are there, no read may go there
+  kVerifyDiffered,  // a verification that repairs found a confirmed difference
 };
-inline constexpr int kDirtyCauses = 14;
+inline constexpr int kDirtyCauses = 15;
 const char* Name(DirtyCause cause);
 
 class DirtySet {

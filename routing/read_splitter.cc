@@ -22,6 +22,10 @@ bool Within(uint64_t hash, double percent) {
 
 }  // namespace
 
+bool InShare(std::string_view key, double percent) {
+  return Within(StableHash(key), percent);
+}
+
 ReadSplitter::ReadSplitter(std::vector<RuleConfig> rules) : rules_(std::move(rules)) {
   std::stable_sort(rules_.begin(), rules_.end(),
                    [](const RuleConfig& a, const RuleConfig& b) { return a.prefix.size() > b.prefix.size(); });

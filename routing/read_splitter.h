@@ -15,6 +15,9 @@ struct ReadChoice {
   OnMiss on_miss = OnMiss::kNil;
 };
 
+// Is this key among `percent` of all keys? Always the same ones, and with more percent those and others.
+bool InShare(std::string_view key, double percent);
+
 class ReadSplitter {
  public:
   explicit ReadSplitter(std::vector<RuleConfig> rules);

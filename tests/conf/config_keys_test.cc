@@ -66,6 +66,8 @@ share = 3
 enabled = false
 [backfill]
 keys_per_second = 5
+[verify]
+keys_per_second = 6
 [limits]
 clients = 5
 memory = "1GiB"
@@ -77,12 +79,12 @@ keep_values = true
 token_file = "t"
 )");
   const auto changes = CompareConfigs(running, fresh);
-  EXPECT_EQ(changes.size(), 12u);
+  EXPECT_EQ(changes.size(), 13u);
   for (const ConfigChange& change : changes) EXPECT_THAT(change.fixed, IsEmpty()) << change.key;
   TakeOver(fresh, &running);
   EXPECT_THAT(CompareConfigs(running, fresh), IsEmpty());
   const auto back = CompareConfigs(running, Parse(""));
-  EXPECT_EQ(back.size(), 12u);  // also what is no longer in a list
+  EXPECT_EQ(back.size(), 13u);  // also what is no longer in a list
 }
 
 TEST(ConfigKeys, WhatIsFixedSaysWhyAndStays) {

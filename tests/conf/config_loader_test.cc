@@ -53,6 +53,7 @@ void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.breaker.probe_ms, b.breaker.probe_ms);
   EXPECT_EQ(a.breaker.probes, b.breaker.probes);
   EXPECT_EQ(a.backfill.keys_per_second, b.backfill.keys_per_second);
+  EXPECT_EQ(a.verify.keys_per_second, b.verify.keys_per_second);
   EXPECT_EQ(a.limits.secondary_queue_bytes, b.limits.secondary_queue_bytes);
   EXPECT_EQ(a.limits.dirty_keys, b.limits.dirty_keys);
   EXPECT_EQ(a.limits.journal_bytes, b.limits.journal_bytes);
@@ -134,6 +135,8 @@ probe = "32ms"
 probes = 33
 [backfill]
 keys_per_second = 8
+[verify]
+keys_per_second = 34
 [limits]
 secondary_queue = "1GB"
 dirty_keys = 9
@@ -185,6 +188,7 @@ TEST(ConfigLoader, ReadsEveryKey) {
   expected.repair = {false, 7};
   expected.breaker = {false, 28, 29'000, 30, 31, 32, 33};
   expected.backfill = {8};
+  expected.verify = {34};
   expected.limits = {1'000'000'000, 9,    2 << 20, 10,   2048, 11,       12, 23, 24 << 10, 28 << 10, 2500, 26, 27, 13,
                      3000,          3001, 3002,    3003, 28,   17 << 20, 29};
   expected.timeouts = {14, 15'000, 16, 17 * 60'000, 2 * 3'600'000, 18};
@@ -277,7 +281,7 @@ TEST(ConfigLoader, FlagErrorsNameTheFlag) {
   flags.state_dir = "";
   EXPECT_EQ(ErrorOf(ParseConfig("x = 1\n", "c.toml", flags)),
             "c.toml:1: x: unknown key, expected one of listen, backends, routing, rule, scripts, script, settle, "
-            "breaker, limits, timeouts, repair, backfill, mismatches, admin, state\n"
+            "breaker, limits, timeouts, repair, backfill, verify, mismatches, admin, state\n"
             "--old: rediss:// is refused: TLS to backends is not built yet (redis:// through a TLS tunnel works)\n"
             "--new: expected redis://[[user]:password@]host[:port]\n"
             "--listen: expected HOST:PORT, :PORT or [IPV6]:PORT, got \"6400\": the port is missing\n"

@@ -68,10 +68,10 @@ TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_THAT(out(), HasSubstr("crossfade flip new"));
   for (std::string command : {"run", "status", "reads", "compare", "secondary", "ack", "split", "on-miss", "flip",
-                              "resync", "reload", "backfill", "mismatches", "commands"}) {
+                              "resync", "reload", "backfill", "verify", "mismatches", "commands"}) {
     EXPECT_THAT(out(), HasSubstr("\n  " + command + " "));
   }
-  for (std::string command : {"run", "status", "reads", "secondary", "flip", "backfill", "commands"}) {
+  for (std::string command : {"run", "status", "reads", "secondary", "flip", "backfill", "verify", "commands"}) {
     EXPECT_EQ(Run({command, "--help"}), 0);
     EXPECT_THAT(out(), HasSubstr("Examples:\n  crossfade " + command));
   }
@@ -105,6 +105,9 @@ TEST_F(CliTest, WrongUsageIs2AndAsksNothing) {
                                                        {"flip", "--max-pause", "0"},
                                                        {"flip", "--max-pause", "x"},
                                                        {"backfill", "begin"},
+                                                       {"verify", "begin"},
+                                                       {"verify", "--sample", "101"},
+                                                       {"verify", "--rate", "0"},
                                                        {"mismatches", "--limit", "0"},
                                                        {"status", "--admin", "x:y:z"},
                                                        {"status", "--token-file", "/nonexistent"},
@@ -396,6 +399,7 @@ TEST(RenderStatusTest, Whole) {
       "reads      10 by old, 5 by new, 3 compared, 0 mismatched, 0 fallen back\n"
       "clients    20 connected\n"
       "backfill   idle\n"
+      "verify     idle\n"
       "flips      2, the last to old (paused 1.5 ms)\n\n"
       "backend    state       product     version     p50       p99\n"
       "old        up          redis       7.0.15      120 µs    3.4 ms\n"

@@ -153,6 +153,22 @@ TEST_F(KeeperTest, ASweepEndedByDistrustDoesNotSayThatTheStoresAgree) {
 
 // --- Sweeps and overflow ---------------------------------------------------------------------------------------------
 
+TEST_F(KeeperTest, AVerificationThatFoundAllEqualMakesItSynced) {
+  SeeBoth(5, 5);
+  EXPECT_EQ(migration().synced, Synced::kNo);
+  keeper_->Verified(false);
+  EXPECT_EQ(migration().synced, Synced::kNo);
+  dirty_->MarkEverything(3);
+  keeper_->Verified(true);
+  EXPECT_EQ(migration().synced, Synced::kNo);
+  EXPECT_TRUE(dirty_->SweepDone(4));
+  keeper_->Verified(true);
+  EXPECT_EQ(migration().synced, Synced::kYes);
+  EXPECT_EQ(migration().unsynced_why, "");
+  ASSERT_TRUE(Restart().ok());
+  EXPECT_EQ(migration().synced, Synced::kYes);
+}
+
 TEST_F(KeeperTest, AFinishedSweepMakesItSynced) {
   SeeBoth(3, 0);
   keeper_->SweepStarted();

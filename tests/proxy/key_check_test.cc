@@ -112,7 +112,7 @@ TEST_F(KeyCheckTest, EachTypeIsReadInItsWay) {
                {"set", {"SMEMBERS k"}},
                {"hash", {"HGETALL k"}},
                {"zset", {"ZRANGE k 0 -1 WITHSCORES"}},
-               {"stream", {"XRANGE k - +", "XINFO STREAM k", "XINFO GROUPS k"}},
+               {"stream", {"XINFO STREAM k FULL COUNT 0"}},
                {"ReJSON-RL", {"DUMP k"}}};
   for (const auto& row : kRows) {
     Look(row.type);
@@ -142,23 +142,40 @@ TEST_F(KeyCheckTest, I7OrderCountsOnlyWhereATypeHasOne) {
             KeyOutcome::kDiffers);  // a member is no number
 }
 
-TEST_F(KeyCheckTest, AStreamIsItsEntriesItselfAndItsGroups) {
-  const auto info = [](int64_t keys, const char* last_id) {
-    return Array(
-        {Bulk("length"), Int(1), Bulk("radix-tree-keys"), Int(keys), Bulk("last-generated-id"), Bulk(last_id)});
+TEST_F(KeyCheckTest, AStreamIsItsEntriesItselfItsGroupsAndWhatIsPending) {
+  const auto full = [](int64_t keys, const char* last_id, const char* entry, int64_t delivered_at, int64_t count) {
+    const std::string entries = Array({Array({Bulk(entry), Array({Bulk("f"), Bulk("v")})})});
+    const std::string pending = Array({Array({Bulk("1-1"), Bulk("alice"), Int(delivered_at), Int(count)})});
+    const std::string own = Array({Array({Bulk("1-1"), Int(delivered_at), Int(count)})});
+    const std::string alice = Array({Bulk("name"), Bulk("alice"), Bulk("seen-time"), Int(delivered_at),
+                                     Bulk("pel-count"), Int(1), Bulk("pending"), own});
+    const std::string group =
+        Array({Bulk("name"), Bulk("g"), Bulk("last-delivered-id"), Bulk("1-1"), Bulk("entries-read"), Int(delivered_at),
+               Bulk("pel-count"), Int(1), Bulk("pending"), pending, Bulk("consumers"), Array({alice})});
+    return Array({Bulk("length"), Int(1), Bulk("radix-tree-keys"), Int(keys), Bulk("last-generated-id"), Bulk(last_id),
+                  Bulk("entries"), entries, Bulk("groups"), Array({group})});
   };
+  const Replies one = {full(1, "1-1", "1-1", 10, 1)};
+  EXPECT_EQ(CheckValues("stream", one, {full(2, "1-1", "1-1", 20, 1)}), KeyOutcome::kEqual);
+  EXPECT_EQ(CheckValues("stream", one, {full(1, "2-1", "1-1", 10, 1)}), KeyOutcome::kDiffers);
+  EXPECT_EQ(CheckValues("stream", one, {full(1, "1-1", "1-2", 10, 1)}), KeyOutcome::kDiffers);
+  EXPECT_EQ(CheckValues("stream", one, {full(1, "1-1", "1-1", 10, 2)}), KeyOutcome::kDiffers);
+}
+
+TEST_F(KeyCheckTest, WhereXinfoFullIsUnknownAStreamIsComparedWithoutIt) {
+  Look("stream");
+  Answer({Type("stream"), Int(-1), "-ERR syntax error\r\n"}, {Type("stream"), Int(-1), Array({})});
+  old_store().Sent();
+  const std::string info = Array({Bulk("length"), Int(1)});
   const auto groups = [](int64_t pending) {
     return Array({Array({Bulk("name"), Bulk("g"), Bulk("pending"), Int(pending)})});
   };
-  const std::string entries = Array({Array({Bulk("1-1"), Array({Bulk("f"), Bulk("v")})})});
-  EXPECT_EQ(CheckValues("stream", {entries, info(1, "1-1"), groups(0)}, {entries, info(2, "1-1"), groups(0)}),
-            KeyOutcome::kEqual);
-  EXPECT_EQ(CheckValues("stream", {entries, info(1, "1-1"), groups(0)}, {entries, info(1, "2-1"), groups(0)}),
-            KeyOutcome::kDiffers);
-  EXPECT_EQ(CheckValues("stream", {entries, info(1, "1-1"), groups(0)}, {entries, info(1, "1-1"), groups(1)}),
-            KeyOutcome::kDiffers);
-  EXPECT_EQ(CheckValues("stream", {entries, info(1, "1-1"), groups(0)}, {Array({}), info(1, "1-1"), groups(0)}),
-            KeyOutcome::kDiffers);
+  Answer({Type("stream"), Int(-1), Array({}), info, groups(0)}, {Type("stream"), Int(-1), Array({}), info, groups(1)});
+  EXPECT_EQ(Outcome(), KeyOutcome::kDiffers);
+  Look("stream");
+  AnswerBoth({Type("stream"), Int(-1), "-NOPERM x\r\n"});
+  AnswerBoth({Type("stream"), Int(-1), "-NOPERM x\r\n", "-NOPERM x\r\n", "-NOPERM x\r\n"});
+  EXPECT_EQ(Outcome(), KeyOutcome::kNotComparable);
 }
 
 TEST_F(KeyCheckTest, AKeyThatOnlyOneSideHasDiffers) {

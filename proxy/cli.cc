@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "conf/config_loader.h"
+#include "conf/config_values.h"
 #include "proxy/admin_client.h"
 #include "proxy/cli_commands.h"
 #include "spdlog/fmt/fmt.h"
@@ -101,6 +102,7 @@ class Cli {
   void AddCommands();
   void AddRun();
   void AddSettings();
+  void AddBackfill();
   void AddFlip();
   void AddVerify();
   void AddCommandList();
@@ -124,6 +126,8 @@ class Cli {
   bool refused_ = false, not_in_multi_ = false;
   std::string percent_, choice_;
   bool cold_ = false;
+  BackfillArguments backfill_;
+  std::string bandwidth_;
   FlipOptions flip_;
   SnapshotOptions snapshot_;
   VerifyArguments verify_;
@@ -146,12 +150,7 @@ void Cli::AddCommands() {
                      "Examples:\n  crossfade resync", [](Operator& op) { return op.Resync(); });
   AddOperatorCommand("reload", "Read the configuration file again, as SIGHUP does, and say what has changed",
                      "Examples:\n  crossfade reload", [](Operator& op) { return op.Reload(); });
-  CLI::App* backfill = AddOperatorCommand(
-      "backfill", "Copy what was in the primary before the proxy came",
-      "Examples:\n  crossfade backfill start\n  crossfade backfill status\n  crossfade backfill cancel",
-      [this](Operator& op) { return op.Backfill(choice_.empty() ? "status" : choice_); });
-  backfill->add_option("action", choice_, "start, status (unless given) or cancel")
-      ->check(CLI::IsMember({"start", "status", "cancel"}));
+  AddBackfill();
   AddVerify();
   CLI::App* mismatches = AddOperatorCommand("mismatches", "The latest confirmed mismatches",
                                             "Examples:\n  crossfade mismatches\n  crossfade mismatches --limit 100",
@@ -213,6 +212,41 @@ void Cli::AddSettings() {
   AddChoice("on-miss", "What a nil from new means: nil, or ask the primary and copy the key",
             "Examples:\n  crossfade on-miss primary\n  crossfade on-miss nil", {"nil", "primary"},
             [this](Operator& op) { return op.SetOnMiss(choice_); });
+}
+
+void Cli::AddBackfill() {
+  CLI::App* backfill = AddOperatorCommand(
+      "backfill", "Copy what was in the primary before the proxy came",
+      "Examples:\n  crossfade backfill start              copy everything, and watch (Ctrl-C: it goes on)\n"
+      "  crossfade backfill start --match 'session:*' --type hash --db 3\n"
+      "  crossfade backfill start --rate 5000 --bandwidth 20MiB --detach\n"
+      "  crossfade backfill status\n"
+      "  crossfade backfill pause              … and `resume`, also after a restart of the proxy\n"
+      "  crossfade backfill resume --rate 500  go on, slower\n"
+      "  crossfade backfill cancel\n"
+      "It slows down by itself when clients of the primary have to wait (backfill.added_latency).",
+      [this](Operator& op) {
+        if (!bandwidth_.empty()) backfill_.bytes_per_second = *ParseBytes(bandwidth_);
+        return op.Backfill(backfill_);
+      });
+  backfill->add_option("action", backfill_.action, "start, status (unless given), pause, resume or cancel")
+      ->check(CLI::IsMember({"start", "status", "pause", "resume", "cancel"}));
+  backfill->add_option("--match", backfill_.match, "With start: only keys that match, as SCAN does")->type_name("GLOB");
+  backfill->add_option("--type", backfill_.type, "With start: only keys of this type, as TYPE says it")
+      ->type_name("TYPE");
+  backfill->add_option("--db", backfill_.db, "With start: only this database")
+      ->type_name("N")
+      ->check(CLI::Range(0, 65535));
+  backfill->add_option("--rate", backfill_.keys_per_second, "At most so many keys in a second")
+      ->type_name("N")
+      ->check(CLI::Range(0, 10'000'000));
+  backfill->add_option("--bandwidth", bandwidth_, "At most so many bytes in a second, such as 20MiB")
+      ->type_name("SIZE")
+      ->check([](const std::string& text) {
+        const auto bytes = ParseBytes(text);
+        return bytes.ok() ? std::string() : std::string(bytes.status().message());
+      });
+  backfill->add_flag("--detach", backfill_.detach, "With start: don't wait");
 }
 
 void Cli::AddFlip() {

@@ -280,23 +280,4 @@ int Operator::Reload() {
   return exit;
 }
 
-int Operator::Backfill(const std::string& action) {
-  json answer, body = json::object();
-  int exit = kExitDone;
-  const bool start = action == "start", cancel = action == "cancel";
-  const char* method = start ? "POST" : cancel ? "DELETE" : "GET";
-  if (!Ask(method, "/api/v1/backfill", start ? &body : nullptr, &answer, &exit) || session_.json) return exit;
-  if (start) {
-    *session_.out << fmt::format(
-        "backfill: started; watch it with: crossfade backfill status{}, stop it with: "
-        "crossfade backfill cancel{}\n",
-        session_.same_target, session_.same_target);
-  } else if (cancel) {
-    *session_.out << "backfill: cancelled; what was copied stays\n";
-  } else {
-    *session_.out << RenderBackfill(answer);
-  }
-  return exit;
-}
-
 }  // namespace crossfade

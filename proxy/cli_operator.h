@@ -12,6 +12,7 @@
 #include "conf/config.h"
 #include "nlohmann/json_fwd.hpp"
 #include "proxy/admin_client.h"
+#include "proxy/cli_backfill.h"
 #include "proxy/cli_progress.h"
 #include "proxy/cli_verify.h"
 
@@ -71,8 +72,7 @@ class Operator {
   int Flip(FlipOptions options);
   int Resync();
   int Reload();
-  // `action`: "start", "status" or "cancel".
-  int Backfill(const std::string& action);
+  int Backfill(const BackfillArguments& arguments);
   int Verify(const VerifyArguments& arguments);
 
  private:
@@ -85,6 +85,7 @@ class Operator {
   bool AskStatus(nlohmann::json* status, int* exit);
   int SetKnob(const std::string& command, const char* field, const nlohmann::json& value, const nlohmann::json& also,
               const std::function<std::string(const nlohmann::json& status)>& meaning);
+  int FollowBackfill();
   int FollowVerify();
   int TellFlip(const FlipOptions& options, const nlohmann::json& answer);
 

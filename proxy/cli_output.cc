@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "nlohmann/json.hpp"
+#include "proxy/cli_backfill.h"
 #include "proxy/cli_verify.h"
 #include "spdlog/fmt/fmt.h"
 
@@ -11,13 +12,6 @@ namespace crossfade {
 namespace {
 
 using nlohmann::json;
-
-std::string Bytes(double bytes) {
-  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  size_t unit = 0;
-  for (; bytes >= 1024 && unit + 1 < std::size(units); ++unit) bytes /= 1024;
-  return fmt::format("{:.{}f} {}", bytes, unit == 0 ? 0 : 1, units[unit]);
-}
 
 std::string Microseconds(const json& root, std::initializer_list<const char*> path) {
   const json* found = Find(root, path);
@@ -42,24 +36,11 @@ std::string SecondaryLine(const json& status) {
   return fmt::format("{}, {}, {}", name, TextAt(status, {"secondary"}, "?"), how);
 }
 
-std::string BackfillLine(const json& backfill) {
-  std::string line = TextAt(backfill, {"state"}, "?");
-  double done = NumberAt(backfill, {"keys_done"}), total = NumberAt(backfill, {"keys_total"});
-  if (total > 0) {
-    line +=
-        fmt::format(", {} of {} keys ({:.0f} %)", Grouped(done), Grouped(total), std::min(100.0, 100 * done / total));
-  } else if (done > 0) {
-    line += fmt::format(", {} keys", Grouped(done));
-  }
-  for (const std::string& note : NotesIn(backfill, {"why"})) line += ", " + note;
-  return line;
-}
-
 void AppendTraffic(const json& status, std::string* out) {
   if (Find(status, {"lag"}) != nullptr) {
     Line(out, "lag",
          fmt::format("{}, {}, {:.1f} ms", Count(status, {"lag", "slots"}, "slots"),
-                     Bytes(NumberAt(status, {"lag", "bytes"})), NumberAt(status, {"lag", "ms"})));
+                     SizeText(NumberAt(status, {"lag", "bytes"})), NumberAt(status, {"lag", "ms"})));
   }
   if (Find(status, {"dirty"}) != nullptr) {
     bool overflowed = BoolAt(status, {"dirty", "overflowed"});
@@ -121,6 +102,13 @@ std::string FlipsLine(const json& flips) {
 }
 
 }  // namespace
+
+std::string SizeText(double bytes) {
+  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < std::size(units); ++unit) bytes /= 1024;
+  return fmt::format("{:.{}f} {}", bytes, unit == 0 ? 0 : 1, units[unit]);
+}
 
 const json* Find(const json& root, std::initializer_list<const char*> path) {
   const json* at = &root;
@@ -216,11 +204,6 @@ std::string RenderStatus(const json& status) {
   }
   AppendBackends(status, &out);
   return out;
-}
-
-std::string RenderBackfill(const json& answer) {
-  const json* inner = Find(answer, {"backfill"});
-  return "backfill: " + BackfillLine(inner != nullptr ? *inner : answer) + "\n";
 }
 
 // A line for each: the key and the command first, then whatever else the answer has of it.

@@ -23,12 +23,14 @@ bool BoolAt(const nlohmann::json& root, std::initializer_list<const char*> path,
 // 1234567 → 1,234,567.
 std::string Grouped(double number);
 
+// 1536 → 1.5 KiB.
+std::string SizeText(double bytes);
+
 // Control characters become \xNN.
 std::string Printable(std::string_view text);
 
 // Each ends with a newline.
 std::string RenderStatus(const nlohmann::json& status);
-std::string RenderBackfill(const nlohmann::json& backfill);
 std::string RenderMismatches(const nlohmann::json& answer);
 
 // The strings in whichever of `fields` the answer has, single or in an array.

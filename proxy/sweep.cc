@@ -127,6 +127,7 @@ SweepPlace Sweep::place() const {
     }
     return place;
   }
+  place.db = pages_.front().db;
   place.cursor = pages_.front().cursor;
   for (const Page& page : pages_) {
     place.keys_done -= page.done;
@@ -152,7 +153,7 @@ double Sweep::SecondsLeft() const {
 
 void Sweep::Work() {
   const int64_t now_us = io_->clock()->NowUs();
-  const PaceLimits limits{
+  const CopyPaceLimits limits{
       .keys_per_second = own_keys_per_second_ > 0 ? own_keys_per_second_ : config_->keys_per_second,
       .bytes_per_second = own_bytes_per_second_ > 0 ? own_bytes_per_second_ : config_->bytes_per_second,
       .added_latency_us = config_->added_latency_ms * 1000};
@@ -163,15 +164,15 @@ void Sweep::Work() {
   if (state_ == State::kPaused) return;
   const uint64_t run = run_;
   while (run == run_ && state_ == State::kRunning && pace_.MayCopy() && in_flight_ < kMaxInFlight && lane_->CanCopy()) {
-    if (found_.empty() || lane_->Gated(found_.front().name)) break;
+    if (found_.empty() || lane_->Gated(found_.front().key.name)) break;
     pace_.TakeKey();
     Found found = std::move(found_.front());
     found_.pop_front();
-    Copy({db_, std::move(found.name)}, found.page);
+    Copy(std::move(found.key), found.page);
   }
   if (run != run_ || asking_ || !lane_->CanCopy()) return;
   if (!scanned_ && found_.size() < kScanCount) return AskScan();
-  if (scanned_ && found_.empty() && in_flight_ == 0) NextDatabase();
+  if (scanned_ && found_.empty()) NextDatabase();
 }
 
 void Sweep::BeginDatabase(int db, std::string cursor) {
@@ -185,8 +186,10 @@ bool Sweep::HasNextDatabase() const {
   return scope_.db < 0 && db_ + 1 < databases;
 }
 
+// A large key may still be on its way while the next database is begun; the second half begins when all are over.
 void Sweep::NextDatabase() {
   if (HasNextDatabase()) return BeginDatabase(db_ + 1, "0");
+  if (in_flight_ > 0) return;
   if (secondary_side_)
     return Finish(State::kDone, scope_.whole() ? "everything was copied" : "what was named was copied");
   if (!scope_.whole()) keys_total_ = keys_done_;
@@ -221,13 +224,13 @@ void Sweep::OnScan(const Answers& answers, const std::string& asked_cursor) {
   if (!answers.status.ok() || replies.empty()) return;  // asked again from the same cursor
   const Reply reply = ParseReply(replies[0]);
   if (reply.items.size() != 2) return Finish(State::kFailed, "SCAN was refused: " + std::string(reply.text));
-  Page page{.cursor = asked_cursor};
+  Page page{.db = db_, .cursor = asked_cursor};
   const uint64_t number = first_page_ + pages_.size();
   for (const Reply& key : reply.items[1].items) {
     std::string name(key.text);
     if (IsTemporaryName(name)) continue;  // a value that is being put together, or what is left of one until it expires
     if (secondary_side_ && copied_.contains(HashOf(db_, name))) continue;
-    found_.push_back({std::move(name), number});
+    found_.push_back({{db_, std::move(name)}, number});
     ++page.left;
   }
   visited_ += scope_.match.empty() && scope_.type.empty() ? reply.items[1].items.size() : kScanCount;

@@ -22,7 +22,7 @@
 #include "proxy/io.h"
 #include "proxy/key_copier.h"
 #include "proxy/lane.h"
-#include "routing/pace.h"
+#include "routing/copy_pace.h"
 #include "routing/rate_meter.h"
 
 namespace crossfade {
@@ -92,7 +92,7 @@ class Sweep {
   // Until the end of this half; −1: not known.
   double SecondsLeft() const;
   double keys_per_second() const { return speed_.per_second(); }
-  const Pace& pace() const { return pace_; }
+  const CopyPace& pace() const { return pace_; }
 
  private:
   static constexpr int64_t kStepMs = 2;
@@ -103,12 +103,13 @@ class Sweep {
 
   // What one SCAN gave.
   struct Page {
+    int db;
     std::string cursor;  // with which it was asked for
     size_t left = 0;     // of its keys, that are not over
     uint64_t done = 0, rechecked = 0, failed = 0, bytes = 0;
   };
   struct Found {
-    std::string name;
+    DirtySet::Key key;
     uint64_t page;
   };
 
@@ -146,10 +147,10 @@ class Sweep {
   bool asking_ = false;   // a SCAN is under way
   std::deque<Page> pages_;
   uint64_t first_page_ = 0;               // the number of pages_.front()
-  std::deque<Found> found_;               // keys of this database still to be copied
+  std::deque<Found> found_;               // keys still to be copied
   absl::flat_hash_set<uint64_t> copied_;  // what the first scan has copied; beyond its bound keys are copied twice
   size_t in_flight_ = 0;
-  Pace pace_;
+  CopyPace pace_;
   RateMeter speed_, sight_;
   int64_t own_keys_per_second_ = 0, own_bytes_per_second_ = 0;
   uint64_t visited_ = 0;     // places that SCAN has looked at, in this half

@@ -14,20 +14,20 @@
 
 namespace crossfade {
 
-struct PaceLimits {
+struct CopyPaceLimits {
   int64_t keys_per_second = 20'000;
   int64_t bytes_per_second = 0;  // 0: as many as there are
   int64_t added_latency_us = 0;  // 0: no ceiling
 };
 
-class Pace {
+class CopyPace {
  public:
   // Everything is as at the beginning: full speed, nothing known of latencies.
   void Start(int64_t now_us);
 
   // `replies` and `replies_us`: to how many of the clients' commands the primary has replied so far, and how long these
   // took together. `in_flight`: keys that are being copied.
-  void Advance(int64_t now_us, const PaceLimits& limits, uint64_t replies, int64_t replies_us, uint64_t in_flight);
+  void Advance(int64_t now_us, const CopyPaceLimits& limits, uint64_t replies, int64_t replies_us, uint64_t in_flight);
 
   // May one more key be copied?
   bool MayCopy() const { return !resting_ && keys_ >= 1 && bytes_ >= 0; }
@@ -52,8 +52,8 @@ class Pace {
 
   // Since the look began. Another store may be primary by now.
   uint64_t Came(uint64_t replies) const { return replies < look_replies_ ? 0 : replies - look_replies_; }
-  void Refill(int64_t now_us, const PaceLimits& limits);
-  void Look(const PaceLimits& limits, uint64_t replies, int64_t replies_us);
+  void Refill(int64_t now_us, const CopyPaceLimits& limits);
+  void Look(const CopyPaceLimits& limits, uint64_t replies, int64_t replies_us);
 
   double keys_ = 0, bytes_ = 0;
   bool bytes_limited_ = false;

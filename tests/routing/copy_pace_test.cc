@@ -1,4 +1,4 @@
-#include "routing/pace.h"
+#include "routing/copy_pace.h"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@ namespace {
 constexpr int64_t kStepUs = 2000;
 
 // Clients ask `per_step` commands each step, which take `usual_us`, and `added_us` more while anything is copied.
-class PaceTest : public testing::Test {
+class CopyPaceTest : public testing::Test {
  protected:
-  PaceTest() { pace_.Start(now_us_); }
+  CopyPaceTest() { pace_.Start(now_us_); }
 
   // Copies as fast as it may for so long; returns how many keys.
   int64_t Run(int64_t us) {
@@ -31,8 +31,8 @@ class PaceTest : public testing::Test {
     return copied;
   }
 
-  Pace pace_;
-  PaceLimits limits_;
+  CopyPace pace_;
+  CopyPaceLimits limits_;
   int64_t now_us_ = 1'000'000;
   uint64_t replies_ = 0, per_step_ = 10;
   int64_t replies_us_ = 0, usual_us_ = 100, added_us_ = 0;
@@ -40,31 +40,31 @@ class PaceTest : public testing::Test {
   bool copied_last_ = false;
 };
 
-TEST_F(PaceTest, KeepsToTheKeysPerSecond) {
+TEST_F(CopyPaceTest, KeepsToTheKeysPerSecond) {
   limits_.keys_per_second = 1000;
   EXPECT_NEAR(Run(10'000'000), 10'000, 60);
 }
 
-TEST_F(PaceTest, KeepsToTheBytesPerSecond) {
+TEST_F(CopyPaceTest, KeepsToTheBytesPerSecond) {
   limits_.bytes_per_second = 100'000;
   key_bytes_ = 1000;
   EXPECT_NEAR(Run(10'000'000), 1000, 20);
 }
 
-TEST_F(PaceTest, ALargeKeyLeavesADebt) {
+TEST_F(CopyPaceTest, ALargeKeyLeavesADebt) {
   limits_.bytes_per_second = 1'000'000;
   key_bytes_ = 3'000'000;
   EXPECT_NEAR(Run(9'000'000), 3, 1);
 }
 
-TEST_F(PaceTest, StandsStillForNobody) {
+TEST_F(CopyPaceTest, StandsStillForNobody) {
   limits_.added_latency_us = 1000;
   per_step_ = 0;
   EXPECT_NEAR(Run(10'000'000), 200'000, 6000);
   EXPECT_EQ(pace_.share(), 1);
 }
 
-TEST_F(PaceTest, UnderTheCeilingItRunsFull) {
+TEST_F(CopyPaceTest, UnderTheCeilingItRunsFull) {
   limits_.added_latency_us = 1000;
   added_us_ = 500;
   EXPECT_NEAR(Run(10'000'000), 200'000, 6000);
@@ -72,7 +72,7 @@ TEST_F(PaceTest, UnderTheCeilingItRunsFull) {
   EXPECT_NEAR(pace_.added_latency_us(), 500, 10);
 }
 
-TEST_F(PaceTest, AboveTheCeilingItSlowsDownAndComesBack) {
+TEST_F(CopyPaceTest, AboveTheCeilingItSlowsDownAndComesBack) {
   limits_.added_latency_us = 1000;
   added_us_ = 5000;
   Run(10'000'000);
@@ -86,7 +86,7 @@ TEST_F(PaceTest, AboveTheCeilingItSlowsDownAndComesBack) {
 }
 
 // Clients that have become slower by themselves are nothing that copying adds.
-TEST_F(PaceTest, LearnsAnewWhatIsUsual) {
+TEST_F(CopyPaceTest, LearnsAnewWhatIsUsual) {
   limits_.added_latency_us = 1000;
   Run(5'000'000);
   usual_us_ = 5000;
@@ -95,7 +95,7 @@ TEST_F(PaceTest, LearnsAnewWhatIsUsual) {
   EXPECT_LT(pace_.added_latency_us(), 100);
 }
 
-TEST_F(PaceTest, WithoutACeilingNothingRests) {
+TEST_F(CopyPaceTest, WithoutACeilingNothingRests) {
   limits_.added_latency_us = 0;
   Run(1'000'000);
   EXPECT_TRUE(pace_.share() == 1);

@@ -1,17 +1,18 @@
-#include "routing/pace.h"
+#include "routing/copy_pace.h"
 
 #include <algorithm>
 
 namespace crossfade {
 
-void Pace::Start(int64_t now_us) {
+void CopyPace::Start(int64_t now_us) {
   const uint64_t slowed = slowed_;
-  *this = Pace();
+  *this = CopyPace();
   slowed_ = slowed;
   refilled_us_ = now_us;
 }
 
-void Pace::Advance(int64_t now_us, const PaceLimits& limits, uint64_t replies, int64_t replies_us, uint64_t in_flight) {
+void CopyPace::Advance(int64_t now_us, const CopyPaceLimits& limits, uint64_t replies, int64_t replies_us,
+                       uint64_t in_flight) {
   Refill(now_us, limits);
   if (limits.added_latency_us == 0) {
     resting_ = false;
@@ -47,7 +48,7 @@ void Pace::Advance(int64_t now_us, const PaceLimits& limits, uint64_t replies, i
   begin_look();
 }
 
-void Pace::Refill(int64_t now_us, const PaceLimits& limits) {
+void CopyPace::Refill(int64_t now_us, const CopyPaceLimits& limits) {
   const double seconds = static_cast<double>(now_us - refilled_us_) / 1e6;
   refilled_us_ = now_us;
   const double rate = static_cast<double>(limits.keys_per_second) * share_;
@@ -58,7 +59,7 @@ void Pace::Refill(int64_t now_us, const PaceLimits& limits) {
   bytes_ = bytes_limited_ ? std::min(bytes_ + bytes_rate * seconds, bytes_rate / 20) : 0;
 }
 
-void Pace::Look(const PaceLimits& limits, uint64_t replies, int64_t replies_us) {
+void CopyPace::Look(const CopyPaceLimits& limits, uint64_t replies, int64_t replies_us) {
   const uint64_t came = Came(replies);
   if (usual_us_ < 0 || came < kFewestReplies) {
     added_us_ = 0;

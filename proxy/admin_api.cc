@@ -9,6 +9,8 @@
 #include "fmt/format.h"
 #include "protocol/reply.h"
 #include "protocol/secret.h"
+#include "proxy/admin_copy.h"
+#include "proxy/admin_preflight.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -133,6 +135,8 @@ class AdminApi {
     if (call == "GET /api/v1/backfill") return respond(Ok(BackfillJson(*proxy_)));
     if (call == "POST /api/v1/backfill") return respond(PostBackfill(request));
     if (call == "DELETE /api/v1/backfill") return respond(After(proxy_->CancelBackfill()));
+    if (call == "GET /api/v1/preflight") return GetPreflight(proxy_, respond);
+    if (call == "POST /api/v1/copy") return PostCopy(proxy_, request, respond);
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
     respond(NoRoute(request));
   }
@@ -242,17 +246,17 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path :
-         {"/api/v1/verify", "/api/v1/ramp", "/api/v1/report", "/api/v1/preflight", "/metrics", "/"}) {
+    for (const char* path : {"/api/v1/verify", "/api/v1/ramp", "/api/v1/report", "/metrics", "/"}) {
       if (request.path == path)
         return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
     }
     const struct {
       const char* path;
       const char* methods;
-    } routes[] = {{"/api/v1/status", "GET"},    {"/api/v1/routing", "PATCH"}, {"/api/v1/flip", "POST"},
-                  {"/api/v1/reload", "POST"},   {"/api/v1/resync", "POST"},   {"/api/v1/backfill", "GET, POST, DELETE"},
-                  {"/api/v1/mismatches", "GET"}};
+    } routes[] = {
+        {"/api/v1/status", "GET"},     {"/api/v1/routing", "PATCH"}, {"/api/v1/flip", "POST"},
+        {"/api/v1/reload", "POST"},    {"/api/v1/resync", "POST"},   {"/api/v1/backfill", "GET, POST, DELETE"},
+        {"/api/v1/mismatches", "GET"}, {"/api/v1/preflight", "GET"}, {"/api/v1/copy", "POST"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;
       HttpResponse response =

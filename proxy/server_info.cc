@@ -13,20 +13,6 @@ namespace {
 constexpr int64_t kMost = int64_t{1} << 60;                 // keys
 constexpr int64_t kMostSeconds = int64_t{100'000'000'000};  // the year 5138
 
-// The value of "name:value" at a line's beginning; empty when there is none.
-std::string_view Field(std::string_view text, std::string_view name) {
-  size_t at = 0;
-  while ((at = text.find(name, at)) != std::string_view::npos) {
-    const size_t after = at + name.size();
-    const bool at_line_start = at == 0 || text[at - 1] == '\n';
-    if (at_line_start && after < text.size() && text[after] == ':') {
-      return text.substr(after + 1, text.find_first_of("\r\n", after) - after - 1);
-    }
-    at = after;
-  }
-  return {};
-}
-
 // The sum of keys=… over "dbN:keys=…,expires=…" lines.
 int64_t CountKeys(std::string_view text) {
   int64_t total = 0;
@@ -41,19 +27,32 @@ int64_t CountKeys(std::string_view text) {
 
 }  // namespace
 
+std::string_view InfoField(std::string_view text, std::string_view name) {
+  size_t at = 0;
+  while ((at = text.find(name, at)) != std::string_view::npos) {
+    const size_t after = at + name.size();
+    const bool at_line_start = at == 0 || text[at - 1] == '\n';
+    if (at_line_start && after < text.size() && text[after] == ':') {
+      return text.substr(after + 1, text.find_first_of("\r\n", after) - after - 1);
+    }
+    at = after;
+  }
+  return {};
+}
+
 void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info) {
-  const std::string_view dragonfly = Field(text, "dragonfly_version");
-  const std::string_view valkey = Field(text, "valkey_version");
+  const std::string_view dragonfly = InfoField(text, "dragonfly_version");
+  const std::string_view valkey = InfoField(text, "valkey_version");
   info->product = !dragonfly.empty() ? "dragonfly" : !valkey.empty() ? "valkey" : "redis";
-  info->version = !dragonfly.empty() ? dragonfly : !valkey.empty() ? valkey : Field(text, "redis_version");
+  info->version = !dragonfly.empty() ? dragonfly : !valkey.empty() ? valkey : InfoField(text, "redis_version");
   const auto major_minor = ParseDouble(info->version.substr(0, info->version.find('.', info->version.find('.') + 1)));
   info->eager_consumers = info->product != "redis" || major_minor.value_or(0) >= 7.2;
   info->field_expiry = info->product == "redis" ? major_minor.value_or(0) >= 7.4 : major_minor.value_or(0) >= 9;
   info->stream_counters = info->product != "dragonfly" && major_minor.value_or(0) >= 7;
-  info->run_id = Field(text, "run_id");
-  const int64_t uptime_s = ParseInt64(Field(text, "uptime_in_seconds")).value_or(0);
+  info->run_id = InfoField(text, "run_id");
+  const int64_t uptime_s = ParseInt64(InfoField(text, "uptime_in_seconds")).value_or(0);
   info->started_ms = wall_ms - 1000 * std::clamp<int64_t>(uptime_s, 0, kMostSeconds);
-  info->is_replica = Field(text, "role") == "slave";
+  info->is_replica = InfoField(text, "role") == "slave";
   info->keys = CountKeys(text);
 }
 

@@ -53,7 +53,8 @@ class Preflight::Course {
     return std::make_unique<StoreAsker>(io_, config_->backend(side), config_->timeouts.connect_ms, kAnswerMs);
   }
   std::unique_ptr<StoreAsker>& asker(Side side) { return askers_[static_cast<int>(side)]; }
-  // Asks both at once. What is empty is not asked, nor is a store that doesn't let us in: there are no answers then.
+  // Asks both at once. What is empty is not asked, nor is a store that doesn't let us in or has fallen silent: there
+  // are no answers then.
   void Ask(const CommandBatch& old, const CommandBatch& now, Then then);
   void Hello();
   void AskTime();
@@ -67,6 +68,7 @@ class Preflight::Course {
   void CopyCanaries();
   void RebuildCanaries();
   void ReadRebuilt();
+  bool LostOne() const { return !facts.stores[0].lost.empty() || !facts.stores[1].lost.empty(); }
   void RemoveCanaries();
   void Remove(Side side);
   void Removed(Side side, const Answers& answers);
@@ -81,7 +83,6 @@ class Preflight::Course {
   Then then_;
 
   std::vector<Canary> canaries_;
-  bool made_ = false;
   // By canary: how old reads it, its PTTL and DUMP, and all of it for a copy by type.
   std::vector<Answers> readings_, rebuilds_;
   std::vector<std::string> dumps_;
@@ -93,7 +94,12 @@ void Preflight::Course::Ask(const CommandBatch& old, const CommandBatch& now, Th
   left_ = 2;
   for (Side side : {Side::kOld, Side::kNew}) {
     const auto answered = [this, side](const Answers& answers) {
-      answers_[static_cast<int>(side)] = answers;
+      Answers& kept = answers_[static_cast<int>(side)];
+      kept = answers;
+      if (!answers.empty() && IsLost(answers.front())) {
+        facts.store(side).lost = ErrorText(answers.front()).substr(5);
+        kept.clear();
+      }
       if (--left_ > 0) return;
       // The next step asks too.
       const Then next = std::move(then_);
@@ -226,7 +232,7 @@ void Preflight::Course::AskProbes(bool old, bool now) {
           if (const std::string error = ErrorText(answers.back()); !error.empty()) {
             // The transaction stays open: nothing may be asked on this connection any more.
             probes.refused = "DISCARD: " + error;
-            asker(side)->Cut();
+            facts.store(side).lost = "it refuses DISCARD: " + error;
             continue;
           }
           size_t at = 0;
@@ -249,14 +255,12 @@ bool Preflight::Course::MayMakeCanaries() {
       facts.canaries_refused =
           fmt::format("test keys could not be removed from {}: {}", SideName(side), probe->second.error);
     }
-    if (asker(side)->broken()) facts.canaries_refused = fmt::format("{} has fallen silent", SideName(side));
   }
   return facts.canaries_refused.empty();
 }
 
 void Preflight::Course::ReadCanaries() {
   if (!MayMakeCanaries()) return done_();
-  made_ = true;
   CommandBatch batch;
   for (const Canary& canary : canaries_) {
     AddAll(canary.make, &batch);
@@ -267,6 +271,7 @@ void Preflight::Course::ReadCanaries() {
   }
   times_.sent_ms = io_->clock()->WallMs();
   Ask(batch, {}, [this](const Answers& old, const Answers&) {
+    if (LostOne()) return RemoveCanaries();
     times_.read_ms = io_->clock()->WallMs();
     auto at = old.begin();
     for (const Canary& canary : canaries_) {
@@ -299,6 +304,7 @@ void Preflight::Course::CopyCanaries() {
     batch.Add({"DUMP", canary.key});
   }
   Ask({}, batch, [this](const Answers&, const Answers& now) {
+    if (LostOne()) return RemoveCanaries();
     auto at = now.begin();
     for (size_t i = 0; i < canaries_.size(); ++i) {
       CanaryResult& result = facts.canaries[i];
@@ -337,6 +343,7 @@ void Preflight::Course::RebuildCanaries() {
     counts.push_back(static_cast<size_t>(batch.count - before));
   }
   Ask({}, batch, [this, counts](const Answers&, const Answers& now) {
+    if (LostOne()) return RemoveCanaries();
     auto at = now.begin();
     for (size_t i = 0; i < canaries_.size(); ++i) {
       for (size_t left = counts[i]; left > 0; --left, ++at) {
@@ -358,6 +365,7 @@ void Preflight::Course::ReadRebuilt() {
     AddAll(canaries_[i].read, &batch);
   }
   Ask({}, batch, [this, tried](const Answers&, const Answers& now) {
+    if (LostOne()) return RemoveCanaries();
     auto at = now.begin();
     for (size_t i : tried) {
       CanaryResult& result = facts.canaries[i];
@@ -415,7 +423,9 @@ void Preflight::Finish() {
   const std::vector<Done> waiting = std::exchange(waiting_, {});
   Report report;
   report.findings = JudgePreflight(over->facts);
-  for (const StoreFacts& store : over->facts.stores) report.unreachable |= !store.reached;
+  for (const StoreFacts& store : over->facts.stores) {
+    report.unreachable |= !store.reached || !store.lost.empty();
+  }
   for (const Done& done : waiting) done(report);
 }
 

@@ -8,6 +8,7 @@
 #include "protocol/sha1.h"
 #include "proxy/server_info.h"
 #include "proxy/store_asker.h"
+#include "routing/acl_rules.h"
 
 namespace crossfade {
 
@@ -95,14 +96,15 @@ std::vector<std::string> NamesIn(const Reply& list, std::string_view field) {
   return names;
 }
 
-// Lines such as "user ann on #2d71… ~* +@all". Of the rules, which have hashes of passwords in them, only a digest
-// stays.
+// Of the rules, which have hashes of passwords in them, only a digest stays.
 std::map<std::string, std::string> ReadUsers(const Reply& list) {
   std::map<std::string, std::string> users;
   for (const Reply& line : list.items) {
-    if (!line.text.starts_with("user ")) continue;
-    const std::string_view rest = line.text.substr(5);
-    users[std::string(rest.substr(0, rest.find(' ')))] = Sha1Hex(rest);
+    const auto user = ParseAclUser(line.text);
+    if (!user) continue;
+    std::string rules;
+    for (const std::string& rule : user->rules) rules += rule + '\n';
+    users[user->name] = Sha1Hex(rules);
   }
   return users;
 }

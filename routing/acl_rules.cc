@@ -6,6 +6,9 @@ namespace crossfade {
 
 namespace {
 
+// What a user has anyhow; servers show it once somebody has said `reset`, and not before.
+constexpr std::string_view kDefaultRule = "sanitize-payload";
+
 bool IsHex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
@@ -21,7 +24,7 @@ std::optional<AclUser> ParseAclUser(std::string_view line) {
     const size_t closing = line.front() == '(' ? line.find(')') : 0;
     const std::string_view word = line.substr(0, line.find(' ', std::min(closing, line.size())));
     line.remove_prefix(std::min(line.size(), word.size() + 1));
-    if (word.empty()) continue;
+    if (word.empty() || word == kDefaultRule) continue;
     if (user.name.empty()) {
       user.name = word;
     } else {

@@ -11,7 +11,9 @@ namespace crossfade {
 
 struct AclUser {
   std::string name;
-  std::vector<std::string> rules;  // as SETUSER takes them: a selector, "(~a* +get)", is one
+  // As SETUSER takes them: a selector, "(~a* +get)", is one. Without what goes without saying, so that equal users have
+  // equal rules.
+  std::vector<std::string> rules;
 };
 
 // From one line, "user ann on #2d71… ~a* +@all". nullopt for what is none.

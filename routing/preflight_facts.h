@@ -54,6 +54,7 @@ struct StoreFacts {
   bool reached = false;
   std::string unreachable;    // why not
   std::string login_refused;  // empty: it lets us in
+  std::string lost;           // not empty: it stopped answering on the way, and why
   bool resp3 = false;
   std::string hello_error;
   bool clock_known = false;
@@ -62,13 +63,13 @@ struct StoreFacts {
   Told<std::map<std::string, int64_t>> calls;  // by command, as the command table names them
   std::map<std::string, Told<std::string>> config;
   Told<std::vector<std::string>> modules, functions;
-  Told<std::map<std::string, std::string>> users;  // each with its rules, passwords left out, and a digest of them all
+  Told<std::map<std::string, std::string>> users;  // each with a digest of its rules
   std::string whoami;
   Told<std::map<std::string, Probe>> probes;  // by command
   std::string script_error;                   // why it runs no script
   bool script_asked = false;
 
-  bool open() const { return reached && login_refused.empty(); }
+  bool open() const { return reached && login_refused.empty() && lost.empty(); }
 };
 
 // A key that was made on old, to be copied to new.

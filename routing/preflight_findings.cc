@@ -49,6 +49,10 @@ void JudgeReach(const StoreFacts& store, Side side, Findings* out) {
     return out->Fail(name, fmt::format("{} refuses the login: {}", store.address, store.login_refused),
                      fmt::format("Put the right user:password@ into backends.{}.url.", section));
   }
+  if (!store.lost.empty()) {
+    return out->Fail(name, fmt::format("{} stopped answering: {}", Who(store), store.lost),
+                     "Is the server overloaded, is the network slow, does something between cut connections?");
+  }
   if (store.info.known()) return out->Pass(name, Who(store));
   out->Fail(name, fmt::format("{}; who it is could not be looked at: INFO: {}", Who(store), store.info.refused),
             "Allow INFO to Crossfade's user: it can't work without.");

@@ -107,11 +107,16 @@ class UsersTest(CopyTest):
         self.assertEqual(answer["only_on_secondary"], ["mine"])
         self.assertIn("ACL SAVE", answer["note"])
         with rig.old.client() as old, rig.new.client() as new:
-            self.assertEqual(new.execute_command("ACL", "GETUSER", "ann"), old.execute_command("ACL", "GETUSER", "ann"))
+            # The flags differ by sanitize-payload, which is the default and shown only after `reset`.
+            self.assertEqual(new.execute_command("ACL", "GETUSER", "ann")[2:],
+                             old.execute_command("ACL", "GETUSER", "ann")[2:])
         with connect(rig.new.port, username="ann", password="ann's") as ann:
             self.assertEqual(ann.strlen("a:1"), 0)
-        with self.assertRaises(redis.AuthenticationError), connect(rig.new.port, username="ann", password="too old") as ann:
-            ann.ping()
+        with self.assertRaisesRegex(redis.RedisError, "WRONGPASS"):
+            with connect(rig.new.port, username="ann", password="too old") as ann:
+                ann.ping()
+        again = self.copy(rig, "users")
+        self.assertEqual([again["copied"], again["refused"]], [[], []])
         self.assertNotRegex(json.dumps(answer) + rig.proxy.log(), "[0-9a-f]{64}")
 
     def test_never_the_user_that_crossfade_is(self) -> None:
@@ -138,7 +143,7 @@ class UsersTest(CopyTest):
         answer = self.copy(rig, "users")
         self.assertEqual([answer["copied"], answer["only_on_secondary"]], [["default"], ["fade"]])
         with rig.new.client() as new:
-            with self.assertRaises(redis.NoPermissionError):
+            with self.assertRaises(redis.exceptions.NoPermissionError):
                 new.flushall()
 
     def test_a_server_that_does_not_allow_it(self) -> None:

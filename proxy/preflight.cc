@@ -36,7 +36,11 @@ class Preflight::Course {
       asker(side) = MakeAsker(side);
     }
     deadline_ = io->clock()->MakeTimer([this] {
-      for (Side side : {Side::kOld, Side::kNew}) asker(side)->Cut();
+      // What is cut first may bring the last step, which has connections and a time of its own.
+      const bool removing = removing_;
+      for (Side side : {Side::kOld, Side::kNew}) {
+        if (removing_ == removing) asker(side)->Cut();
+      }
     });
     deadline_->Start(kWholeMs, 0);
   }
@@ -78,6 +82,7 @@ class Preflight::Course {
   std::function<void()> done_;
   std::unique_ptr<StoreAsker> askers_[2];
   std::unique_ptr<Timer> deadline_;
+  bool removing_ = false;
   Answers answers_[2];
   int left_ = 0;
   Then then_;
@@ -382,6 +387,7 @@ void Preflight::Course::ReadRebuilt() {
 
 void Preflight::Course::RemoveCanaries() {
   deadline_->Start(kAnswerMs, 0);
+  removing_ = true;
   left_ = 2;
   for (Side side : {Side::kOld, Side::kNew}) {
     if (!asker(side)->broken()) {

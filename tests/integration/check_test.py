@@ -253,7 +253,7 @@ class FindingsTest(CheckTest):
         self.assert_finds(report, "clocks", "pass", r"\d ms")
         self.assertNotIn("ann's", json.dumps(report))
         self.assertNotRegex(json.dumps(report), r"#[0-9a-f]{8}")
-        same = self.check(rig, NOT_TRUE, new=f"redis://localhost:{rig.old.port}")
+        same = self.check(rig, NOT_TRUE, new=Relay(rig.old.port).url)
         self.assert_finds(same, "two stores", "fail", "the same server", "Correct")
 
 

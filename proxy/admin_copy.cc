@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "nlohmann/json.hpp"
+#include "proxy/admin_fields.h"
 #include "proxy/copy_objects.h"
 #include "proxy/proxy.h"
-#include "proxy/status_json.h"
 
 namespace crossfade {
 
@@ -23,24 +23,18 @@ Json ExceptionsJson(const std::vector<CopyReport::Exception>& exceptions) {
 }  // namespace
 
 void PostCopy(Proxy* proxy, const HttpRequest& request, const HttpServer::Responder& respond) {
-  const Json body = Json::parse(request.body, nullptr, false);
-  const std::string what = body.is_object() && body.size() == 1 && body.contains("what") && body["what"].is_string()
-                               ? body["what"].get<std::string>()
-                               : "";
-  if (what != "functions" && what != "users") {
-    return respond(HttpError(400, R"(the body must be {"what": "functions"} or {"what": "users"})"));
-  }
+  Fields fields(request.body);
+  std::string what;
+  fields.Text("what", &what);
+  if (what != "functions" && what != "users") fields.Complain("what: expected \"functions\" or \"users\"");
+  if (const absl::Status status = fields.Done(); !status.ok()) return respond(FromStatus(status));
   const bool users = what == "users";
   const Side primary = proxy->migration().primary();
   proxy->object_copy()->Run(users ? ObjectCopy::What::kUsers : ObjectCopy::What::kFunctions, primary,
                             [respond, what, users, primary](const CopyReport& report) {
-                              HttpResponse response;
-                              if (!report.status.ok()) {
-                                const std::string why(report.status.message());
-                                response.status = absl::IsUnavailable(report.status) ? 503 : 409;
-                                response.body = Dump({{"error", why}, {"reason", why}});
-                                return respond(std::move(response));
-                              }
+                              if (absl::IsUnavailable(report.status))
+                                return respond(HttpError(503, std::string(report.status.message())));
+                              if (!report.status.ok()) return respond(FromStatus(report.status));
                               const char* to = SideName(OtherSide(primary));
                               Json json = {{"what", what},
                                            {"from", SideName(primary)},
@@ -54,8 +48,7 @@ void PostCopy(Proxy* proxy, const HttpRequest& request, const HttpServer::Respon
                                 json["note"] = std::string("ACL SAVE or CONFIG REWRITE on ") + to +
                                                " keeps them over its next restart";
                               }
-                              response.body = Dump(json);
-                              respond(std::move(response));
+                              respond(JsonResponse(json));
                             });
 }
 

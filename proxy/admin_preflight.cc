@@ -1,7 +1,9 @@
 #include "proxy/admin_preflight.h"
 
+#include <algorithm>
+
+#include "proxy/admin_fields.h"
 #include "proxy/proxy.h"
-#include "proxy/status_json.h"
 #include "routing/preflight_findings.h"
 
 namespace crossfade {
@@ -25,11 +27,7 @@ nlohmann::json PreflightJson(const Preflight::Report& report) {
 }
 
 void GetPreflight(Proxy* proxy, const HttpServer::Responder& respond) {
-  proxy->preflight()->Run([respond](const Preflight::Report& report) {
-    HttpResponse response;
-    response.body = Dump(PreflightJson(report));
-    respond(std::move(response));
-  });
+  proxy->preflight()->Run([respond](const Preflight::Report& report) { respond(JsonResponse(PreflightJson(report))); });
 }
 
 }  // namespace crossfade

@@ -146,9 +146,15 @@ bool IsMissing(const Probe* probe) {
   return probe != nullptr && (probe->is == Probe::Is::kUnknown || probe->is == Probe::Is::kDenied);
 }
 
-// "+xadd +xgroup|create", for ACL SETUSER.
-std::string Grants(const std::vector<std::string>& commands) {
-  std::string text;
+// Denied for the key's sake, not for the command's?
+bool IsAboutKeys(const Probe& probe) {
+  return probe.is == Probe::Is::kDenied && probe.error.find("access") != std::string::npos &&
+         probe.error.find("key") != std::string::npos;
+}
+
+// "~* +xadd +xgroup|create", for ACL SETUSER.
+std::string Grants(const std::vector<std::string>& commands, bool keys) {
+  std::string text = keys ? "~*" : "";
   for (const std::string& command : commands) text += (text.empty() ? "+" : " +") + command;
   return text;
 }
@@ -227,7 +233,8 @@ void JudgeCommandsInUse(const PreflightFacts& facts, std::vector<Finding>* findi
     return;
   }
   std::vector<std::string> missing, maybe, denied;
-  size_t known = 0;
+  size_t known = 0, unknown = 0;
+  bool keys = false;
   for (const auto& [command, calls] : CommandsInUse(facts)) {
     ++known;
     const Probe* probe = ProbeOf(now, command);
@@ -236,7 +243,12 @@ void JudgeCommandsInUse(const PreflightFacts& facts, std::vector<Finding>* findi
     const std::string told = fmt::format("{} ({}): {}", SpelledCommand(command), why, probe->error);
     const bool fails = WeightOf(command) == Weight::kFail && (calls == 0 || !MayBeOurs(facts, command, calls));
     (fails ? missing : maybe).push_back(told);
-    if (probe->is == Probe::Is::kDenied) denied.push_back(command);
+    keys |= IsAboutKeys(*probe);
+    if (probe->is != Probe::Is::kDenied) {
+      ++unknown;
+    } else if (!IsAboutKeys(*probe)) {
+      denied.push_back(command);
+    }
   }
   if (missing.empty() && maybe.empty()) {
     finding.found = fmt::format("new knows and allows all {} that old's applications use", known);
@@ -244,10 +256,10 @@ void JudgeCommandsInUse(const PreflightFacts& facts, std::vector<Finding>* findi
     finding.status = missing.empty() ? CheckStatus::kWarn : CheckStatus::kFail;
     missing.insert(missing.end(), maybe.begin(), maybe.end());
     finding.found = "new refuses " + Joined(missing);
-    if (!denied.empty()) {
-      finding.remedy = fmt::format("On new: ACL SETUSER {} {}", UserOf(now), Grants(denied));
+    if (!denied.empty() || keys) {
+      finding.remedy = fmt::format("On new: ACL SETUSER {} {}", UserOf(now), Grants(denied, keys));
     }
-    if (denied.size() < missing.size()) {
+    if (unknown > 0) {
       finding.remedy += finding.remedy.empty() ? "" : ". ";
       finding.remedy +=
           "What new doesn't know, applications must stop using before they are moved, or new must be "
@@ -307,7 +319,7 @@ void JudgePermissions(const PreflightFacts& facts, Side side, std::vector<Findin
   }
   std::vector<std::string> told, commands;
   const Need::Of now = side == Side::kOld ? Need::Of::kPrimary : Need::Of::kSecondary;
-  bool unknown = false;
+  bool unknown = false, keys = false;
   for (const Need& need : kNeeds) {
     const Probe* probe = ProbeOf(store, std::string(need.command));
     if (!IsMissing(probe)) continue;
@@ -315,16 +327,19 @@ void JudgePermissions(const PreflightFacts& facts, Side side, std::vector<Findin
     const bool fails = need.else_what.empty() && !later;
     finding.status = std::max(finding.status, fails ? CheckStatus::kFail : CheckStatus::kWarn);
     told.push_back(fmt::format("{}{}{}{}", SpelledCommand(need.command),
-                               probe->is == Probe::Is::kUnknown ? " is not known there" : "",
+                               probe->is == Probe::Is::kUnknown ? " is not known there"
+                               : IsAboutKeys(*probe)            ? " on every key"
+                                                                : "",
                                need.else_what.empty() ? "" : fmt::format(" (without it {})", need.else_what),
                                later ? " (needed after a flip)" : ""));
     unknown |= probe->is == Probe::Is::kUnknown;
-    if (probe->is == Probe::Is::kDenied) commands.emplace_back(need.command);
+    keys |= IsAboutKeys(*probe);
+    if (probe->is == Probe::Is::kDenied && !IsAboutKeys(*probe)) commands.emplace_back(need.command);
   }
   finding.found = told.empty() ? fmt::format("user {} may do what Crossfade needs", UserOf(store))
                                : fmt::format("user {} lacks {}", UserOf(store), Joined(told));
-  if (!commands.empty()) {
-    finding.remedy = fmt::format("On {}: ACL SETUSER {} {}.", SideName(side), UserOf(store), Grants(commands));
+  if (!commands.empty() || keys) {
+    finding.remedy = fmt::format("On {}: ACL SETUSER {} {}.", SideName(side), UserOf(store), Grants(commands, keys));
   } else if (unknown) {
     finding.remedy = "Find out whether the service has disabled or renamed them.";
   }

@@ -299,8 +299,9 @@ void JudgeBigKeys(const PreflightFacts& facts, std::vector<Finding>* findings) {
   }
   const BigKey& first = facts.biggest.front();
   Finding finding{"big keys", CheckStatus::kPass, "", ""};
-  finding.found = fmt::format("the largest of {} keys: {} ({}{}, {})", facts.sampled, first.name, first.type,
-                              first.db > 0 ? fmt::format(" in database {}", first.db) : "", HumanBytes(first.bytes));
+  finding.found =
+      fmt::format("the largest of {} that were looked at: {} ({}{}, {})", facts.sampled, first.name, first.type,
+                  first.db > 0 ? fmt::format(" in database {}", first.db) : "", HumanBytes(first.bytes));
   if (first.bytes >= kBigBytes) {
     finding.status = CheckStatus::kWarn;
     finding.remedy =

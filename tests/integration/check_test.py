@@ -90,7 +90,7 @@ class GoodStoresTest(CheckTest):
         self.assert_finds(report, "old is reached", "pass", r"redis 7\.\d+\.\d+ at 127\.0\.0\.1:\d+, as user default")
         self.assert_finds(report, "databases", "pass", "old uses 2, up to number 3; old has 16, new 16")
         self.assert_finds(report, "commands in use", "pass", r"allows all \d+")
-        self.assert_finds(report, "big keys", "pass", r"the largest of \d+ keys: have:")
+        self.assert_finds(report, "big keys", "pass", r"the largest of \d+ that were looked at: have:")
         self.assert_no_canaries(rig)
         # A check is no use of the stores: the next one says the same.
         self.assertEqual(self.check(rig, DONE)["verdict"], "pass")
@@ -228,6 +228,12 @@ class FindingsTest(CheckTest):
         self.assert_finds(report, "users", "warn", "those of old could not be looked at: NOPERM")
         self.assert_no_canaries(rig)
 
+    def test_rights_to_some_keys_only(self) -> None:
+        rig = self.stores()
+        url = self.user(rig.new, "fade", "+@all", "resetkeys", "~app:*")
+        report = self.check(rig, NOT_TRUE, new=url)
+        self.assert_finds(report, "rights on new", "fail", "DEL on every key", r"ACL SETUSER fade ~\*\.$")
+
     def test_nothing_is_written_where_it_could_not_be_removed(self) -> None:
         rig = self.stores()
         report = self.check(rig, NOT_TRUE, new=self.user(rig.new, "fade", "+@all", "-del"))
@@ -268,7 +274,7 @@ class UnreachableTest(CheckTest):
         self.assertEqual(self.failing(report), ["new is reached"])
         self.assert_finds(report, "new is reached", "fail", f"{address} can't be reached", r"backends\.new\.url")
         self.assert_finds(report, "old is reached", "pass", "redis 7")
-        self.assert_finds(report, "big keys", "pass", "the largest of 20 keys")
+        self.assert_finds(report, "big keys", "pass", "the largest of 20 that")
         self.assert_no_canaries(rig)
 
     def test_a_store_that_never_answers(self) -> None:

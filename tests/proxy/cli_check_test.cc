@@ -28,7 +28,7 @@ TEST(CliCheck, AlignedWithTheRemedyBelow) {
             "pass  one         all well\n"
             "warn  the second  not quite\n"
             "                  → mend it\n"
-            "fail  3           a\\x0Akey\n"
+            "fail  3           a\\x0akey\n"
             "                  → mend that\n"
             "\n"
             "check: 1 passed, 1 warning, 1 failed: mend what fails, and check again\n");

@@ -60,8 +60,9 @@ class PreflightTest : public testing::Test {
       for (size_t i = 0; i < peers_[side].size(); ++i) {
         auto& [peer, bytes] = peers_[side][i];
         bytes += peer->TakeWritten();
-        if (bytes.empty()) since_[side] = io_.clock()->NowUs() / 1000;
-        if (side == 1 && io_.clock()->NowUs() / 1000 - since_[side] < late_ms_) continue;
+        const int64_t now_ms = io_.clock()->NowUs() / 1000;
+        if (side == 1 && !bytes.empty() && now_ms - answered_ms_ < late_ms_) continue;
+        if (side == 1) answered_ms_ = now_ms;
         std::string out;
         for (const std::string& command : TakeCommands(&bytes)) {
           sent_[side].push_back(command);
@@ -81,7 +82,7 @@ class PreflightTest : public testing::Test {
 
   FakeIo io_;
   Config config_;
-  int64_t late_ms_ = 0, since_[2] = {0, 0};  // of new's answers
+  int64_t late_ms_ = 0, answered_ms_ = 0;  // of new
   Answer answers_[2];
   std::vector<std::pair<FakePeerPtr, std::string>> peers_[2];
   std::vector<std::string> sent_[2];

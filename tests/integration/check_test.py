@@ -104,6 +104,23 @@ class GoodStoresTest(CheckTest):
         self.assert_finds(report, "users", "warn", "could not be looked at: NOPERM", "create them on new yourself")
         self.assert_no_canaries(rig)
 
+    def test_a_killed_check_leaves_nothing_that_stays(self) -> None:
+        rig = self.stores()
+        words = [crossfade_binary(), "check", "--old", rig.old.url, "--new", rig.new.url]
+        seen = 0
+        with rig.old.client() as old, rig.new.client() as new:
+            for turn in range(40):
+                child = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+                time.sleep(0.003 + turn * 0.0007)  # any moment will do
+                child.kill()
+                child.wait()
+                for store in (old, new):
+                    for key in store.scan_iter(CANARIES, count=1000):
+                        seen += 1
+                        self.assertNotEqual(store.pttl(key), -1, key)
+                        self.assertLessEqual(store.pttl(key), 60_000, key)
+        self.say(f"{seen} keys were seen, each with its end")
+
     def test_for_people(self) -> None:
         rig = self.stores()
         with rig.new.client() as new:

@@ -13,6 +13,7 @@
 #include "conf/config_loader.h"
 #include "conf/config_values.h"
 #include "proxy/admin_client.h"
+#include "proxy/cli_check.h"
 #include "proxy/cli_commands.h"
 #include "spdlog/fmt/fmt.h"
 
@@ -27,6 +28,7 @@ constexpr char kAbout[] =
     "both, reads shift by a percentage, answers are compared, the primary flips, and flips back.\n"
     "\n"
     "Examples:\n"
+    "  crossfade check --old redis://10.0.0.1:6379 --new redis://10.0.0.2:6379 can it be done?\n"
     "  crossfade run --old redis://10.0.0.1:6379 --new redis://10.0.0.2:6379   start the proxy\n"
     "  crossfade status                     what is going on\n"
     "  crossfade backfill start             copy what was there before\n"
@@ -39,7 +41,7 @@ constexpr char kAbout[] =
 constexpr char kExitHelp[] =
     "`crossfade COMMAND --help` says more, with examples.\n"
     "Exit status: 0 done; 1 what was asked for did not come true; 2 wrong usage or configuration;\n"
-    "3 the proxy can't be reached.\n";
+    "3 the proxy, or a store, can't be reached.\n";
 
 // "25", "12.5", "25%".
 std::optional<double> ParsePercent(std::string text) {
@@ -105,6 +107,7 @@ class Cli {
   void AddBackfill();
   void AddFlip();
   void AddVerify();
+  void AddCheckAndCopy();
   void AddCommandList();
   // A command that asks the admin API, with the options that all of those have.
   CLI::App* AddOperatorCommand(const char* name, const char* about, const char* examples, Action action);
@@ -112,12 +115,15 @@ class Cli {
                       Action action);
   int RunProxy();
   int ListCommands();
+  bool ChecksByItself() const;
+  int CheckByItself();
   int Operate();
 
   const CliWorld& world_;
   CLI::App app_;
   CLI::App* run_ = nullptr;
   CLI::App* list_ = nullptr;
+  CLI::App* check_ = nullptr;
   Action action_;  // what the operator command that was named does
 
   std::string config_file_, old_url_, new_url_, listen_, run_admin_, state_dir_;
@@ -144,6 +150,7 @@ void Cli::AddCommands() {
                      "Examples:\n  crossfade status\n  watch -n1 crossfade status\n"
                      "  crossfade status --json | jq .lag",
                      [](Operator& op) { return op.Status(); });
+  AddCheckAndCopy();
   AddSettings();
   AddFlip();
   AddOperatorCommand("resync", "Copy everything from the primary to the secondary again: the primary is right",
@@ -176,6 +183,38 @@ void Cli::AddRun() {
       "  crossfade run --config /etc/crossfade/crossfade.toml\n"
       "  crossfade run --old redis://10.0.0.1:6379 --new redis://:secret@10.0.0.2:6379 --state ./state\n"
       "Writes `ready listen=HOST:PORT admin=HOST:PORT` to standard error once it accepts; port 0 picks a free one.\n");
+}
+
+void Cli::AddCheckAndCopy() {
+  check_ = AddOperatorCommand("check", "Can a migration between the two stores come out right?", kCheckExamples,
+                              [this](Operator& op) { return op.Check(WantsColours(*world_.out)); });
+  check_->add_option("--config", config_file_, "The proxy's configuration file: needs no running proxy")
+      ->type_name("FILE");
+  check_->add_option("--old", old_url_, "The store that traffic leaves: needs no running proxy")->type_name("URL");
+  check_->add_option("--new", new_url_, "The store that traffic moves to")->type_name("URL");
+  CLI::App* copy = AddOperatorCommand("copy", "Copy functions or ACL users from the primary to the secondary",
+                                      "Examples:\n  crossfade copy functions\n  crossfade copy users\n"
+                                      "Nothing is removed; what only the secondary has is named. The user that "
+                                      "Crossfade itself is there stays as it is.",
+                                      [this](Operator& op) { return op.Copy(choice_); });
+  copy->add_option("what", choice_, "functions or users")->required()->check(CLI::IsMember({"functions", "users"}));
+}
+
+// Without a proxy, when the stores are named; otherwise the proxy is asked like any other.
+bool Cli::ChecksByItself() const {
+  return check_->parsed() && !(config_file_.empty() && old_url_.empty() && new_url_.empty());
+}
+
+int Cli::CheckByItself() {
+  ConfigOverrides overrides;
+  if (check_->count("--old") > 0) overrides.old_url = old_url_;
+  if (check_->count("--new") > 0) overrides.new_url = new_url_;
+  absl::StatusOr<Config> config = LoadConfig(config_file_, overrides);
+  if (!config.ok()) {
+    *world_.err << std::string(config.status().message()) << "\n";
+    return kExitUsage;
+  }
+  return CheckStores(*config, json_, WantsColours(*world_.out), world_.out);
 }
 
 void Cli::AddSettings() {
@@ -339,6 +378,7 @@ int Cli::Run(int argc, const char* const* argv) {
     return app_.exit(error, *world_.out, *world_.err) == 0 ? kExitDone : kExitUsage;
   }
   if (list_->parsed()) return ListCommands();
+  if (ChecksByItself()) return CheckByItself();
   return run_->parsed() ? RunProxy() : Operate();
 }
 

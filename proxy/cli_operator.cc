@@ -13,6 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kAnswerTimeoutMs = 15'000;
+constexpr int64_t kStoresTimeoutMs = 90'000;  // what asks the stores many questions, each with its own deadline
 constexpr int64_t kFlipTimeoutMs = 60'000;  // beyond the pause it may take: arming waits for the secondary
 
 // 25 rather than 25.0.
@@ -35,6 +36,7 @@ bool Operator::Ask(const std::string& method, const std::string& path, const jso
   if (body != nullptr && path == "/api/v1/flip") {
     timeout_ms = kFlipTimeoutMs + static_cast<int64_t>(NumberAt(*body, {"max_pause_ms"}));
   }
+  if (path == "/api/v1/preflight" || path == "/api/v1/copy") timeout_ms = kStoresTimeoutMs;
   std::string body_text = body != nullptr ? body->dump() : "";
   auto reply = session_.call(session_.address, method, path, body_text, session_.token, timeout_ms);
   if (!reply.ok()) {

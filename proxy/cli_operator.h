@@ -74,6 +74,9 @@ class Operator {
   int Reload();
   int Backfill(const BackfillArguments& arguments);
   int Verify(const VerifyArguments& arguments);
+  int Check(bool colours);  // cli_check.cc
+  // `what`: "functions" or "users". cli_copy.cc
+  int Copy(const std::string& what);
 
  private:
   // Asks, prints what --json asks for, and parses. When the answer is a success, *exit is kExitDone and *answer the

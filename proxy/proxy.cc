@@ -8,6 +8,8 @@
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
 #include "proxy/admin_api.h"
+#include "proxy/copy_objects.h"
+#include "proxy/preflight.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -117,6 +119,8 @@ absl::Status Proxy::Open() {
   room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
   flip_->set_feeds(feeds_.get());
   tracking_ = std::make_unique<Tracking>(io_, &config_, lane_.get(), pool_.get(), &clients_);
+  preflight_ = std::make_unique<Preflight>(io_, &config_);
+  object_copy_ = std::make_unique<ObjectCopy>(io_, &config_);
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
   if (!listening.ok()) return listening.status();

@@ -49,6 +49,9 @@
 
 namespace crossfade {
 
+class ObjectCopy;
+class Preflight;
+
 class Proxy : private Lane::Owner,
               private Client::Owner,
               private WaitingRoom::Owner,
@@ -90,6 +93,10 @@ class Proxy : private Lane::Owner,
   absl::Status CancelBackfill();
   absl::Status StartVerify(const VerifyOptions& options);
   absl::Status CancelVerify();
+
+  // Jobs beside the lane, on connections of their own.
+  Preflight* preflight() const { return preflight_.get(); }
+  ObjectCopy* object_copy() const { return object_copy_.get(); }
 
   const Config& config() const { return config_; }
   const Lane& lane() const { return *lane_; }
@@ -236,6 +243,8 @@ class Proxy : private Lane::Owner,
   ClientCommands::Clients clients_;
   std::unique_ptr<ClientCommands> client_commands_;
   std::unique_ptr<Tracking> tracking_;
+  std::unique_ptr<Preflight> preflight_;
+  std::unique_ptr<ObjectCopy> object_copy_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
   uint64_t next_client_ = 1;

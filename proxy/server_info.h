@@ -23,6 +23,9 @@ struct ServerInfo {
   int64_t connection_id = 0;  // of the connection that asked; 0 when unknown
 };
 
+// The value of "name:value" at the beginning of a line of INFO's text; empty when there is none.
+std::string_view InfoField(std::string_view text, std::string_view name);
+
 // Fills product, version, run_id, started_ms, keys and is_replica from INFO's text.
 void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info);
 

@@ -299,7 +299,9 @@ TEST(RebuildStream, NextId) {
 TEST(RebuildNames, AreTheirOwn) {
   EXPECT_EQ(MakeTemporaryName(255), "__crossfade:copy:00000000000000ff");
   EXPECT_TRUE(IsTemporaryName(MakeTemporaryName(7)));
+  EXPECT_TRUE(IsTemporaryName("__crossfade:check:00000000000000ff:list"));
   EXPECT_FALSE(IsTemporaryName("__crossfade"));
+  EXPECT_FALSE(IsTemporaryName("__crossfade:checks"));
 }
 
 TEST(RebuildRefusals, ByWhatTimeMends) {

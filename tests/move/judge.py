@@ -17,7 +17,7 @@ from resp import ErrorReply, Word, encode
 TEMPORARY = b"__crossfade:copy:"
 _AT_ONCE = 2000             # questions before their answers are read
 _SCAN_COUNT = 5000
-_KEPT_LINES = 20
+_KEPT_LINES = 40
 _QUIET_MS = 90_000          # no key may end in so long: time for all the comparisons
 _XINFO_NUMBERS = (b"length", b"last-generated-id", b"max-deleted-entry-id", b"entries-added", b"recorded-first-entry-id")
 _GROUP_NUMBERS = (b"last-delivered-id", b"entries-read", b"lag", b"pel-count")

@@ -187,7 +187,7 @@ def _lifetime_ms(rng: random.Random, horizon_s: float) -> int:
     are being compared."""
     choice = rng.random()
     if choice < 0.08:
-        return rng.choice((50, 500, 5000))
+        return rng.choice((50, 500, 3000))
     if choice < 0.45:
         return int(rng.uniform(0, horizon_s) * 1000)
     if choice < 0.8:

@@ -40,15 +40,18 @@ class Store:
     def ask(self, *words: Word) -> Any:
         return self.ask_all([words])[0]
 
+    def send(self, *words: Word) -> None:
+        self._socket.sendall(encode(*words))
+
     def ask_all(self, requests: list) -> list[Any]:
         answers = []
         for begin in range(0, len(requests), _AT_ONCE):
             part = requests[begin:begin + _AT_ONCE]
             self._socket.sendall(b"".join(encode(*words) for words in part))
-            answers += [self._reply() for _ in part]
+            answers += [self.reply() for _ in part]
         return answers
 
-    def _reply(self) -> Any:
+    def reply(self) -> Any:
         line = self._file.readline()
         kind, text = line[:1], line[1:-2]
         if kind == b"$":
@@ -58,7 +61,7 @@ class Store:
         if kind == b"+":
             return text
         if kind == b"*":
-            return None if text == b"-1" else [self._reply() for _ in range(int(text))]
+            return None if text == b"-1" else [self.reply() for _ in range(int(text))]
         if kind == b"-":
             return ErrorReply(text.decode(errors="replace"))
         raise AssertionError(f"not a reply: {line!r}")
@@ -82,7 +85,8 @@ class Store:
         """When each key expires, in ms; -1: never. Those that end during the look are left out."""
         times: dict[bytes, int] = {}
         for keys in self.scan(database):
-            times.update(zip(keys, self.ask_all([("PEXPIRETIME", key) for key in keys])))
+            self._socket.sendall(b"".join([b"*2\r\n$11\r\nPEXPIRETIME\r\n$%d\r\n%s\r\n" % (len(key), key) for key in keys]))
+            times.update(zip(keys, [int(self._file.readline()[1:]) for _ in keys]))
         return {key: at for key, at in times.items() if at != -2}
 
     def digests(self, database: int, keys: list[bytes]) -> dict[bytes, bytes]:
@@ -116,13 +120,15 @@ class Verdict:
 
 
 def compare(old_port: int, new_port: int, gap_ms: int) -> Verdict:
-    """REQUIRES: nothing is written. First waits until no key is about to end."""
+    """REQUIRES: nothing is written. Waits until no key is about to end."""
     verdict = Verdict()
     with Store(old_port) as old, Store(new_port) as new:
-        _wait_for_the_last_breath(old, new)
         for database in sorted({*old.databases(), *new.databases()}):
-            _compare_lifetimes(verdict, old, new, database, gap_ms)
-        digests = [store.ask("DEBUG", "DIGEST").decode() for store in (old, new)]
+            one, two = (_lifetimes_at_rest(store, database) for store in (old, new))
+            _compare_lifetimes(verdict, one, two, database, gap_ms)
+        old.send("DEBUG", "DIGEST")
+        new.send("DEBUG", "DIGEST")  # takes long: both at once
+        digests = [store.reply().decode() for store in (old, new)]
         verdict.digest = digests[0]
         if digests[0] != digests[1]:
             verdict.differs(f"the digests are {digests[0]} and {digests[1]}")
@@ -133,20 +139,19 @@ def compare(old_port: int, new_port: int, gap_ms: int) -> Verdict:
     return verdict
 
 
-def _wait_for_the_last_breath(old: Store, new: Store) -> None:
-    """Until every key that ends soon has ended, on both; and temporary ones, which a killed proxy leaves, as well."""
-    for store in (old, new):
-        for database in store.databases():
-            while True:
-                times = store.lifetimes(database)
-                now = time.time() * 1000
-                soon = [at for key, at in times.items() if 0 < at < now + _QUIET_MS and not key.startswith(TEMPORARY)]
-                left = [key for key in times if key.startswith(TEMPORARY)]
-                if left:
-                    _end_temporaries(store, left)
-                if not soon:
-                    break
-                time.sleep(max(0.05, (max(soon) - now) / 1000))
+def _lifetimes_at_rest(store: Store, database: int) -> dict[bytes, int]:
+    """Once every key that ends soon has ended; and the temporary ones, which a killed proxy leaves, as well."""
+    while True:
+        times = store.lifetimes(database)
+        left = [key for key in times if key.startswith(TEMPORARY)]
+        if left:
+            _end_temporaries(store, left)
+            continue
+        now = time.time() * 1000
+        soon = [at for at in times.values() if 0 <= at < now + _QUIET_MS]
+        if not soon:
+            return times
+        time.sleep(max(0.05, (max(soon) - now) / 1000))
 
 
 def _end_temporaries(store: Store, keys: list[bytes]) -> None:
@@ -157,8 +162,7 @@ def _end_temporaries(store: Store, keys: list[bytes]) -> None:
     wait_until(lambda: not any(store.ask_all([("EXISTS", key) for key in keys])), 10, "the temporary keys are gone")
 
 
-def _compare_lifetimes(verdict: Verdict, old: Store, new: Store, database: int, gap_ms: int) -> None:
-    one, two = old.lifetimes(database), new.lifetimes(database)
+def _compare_lifetimes(verdict: Verdict, one: dict[bytes, int], two: dict[bytes, int], database: int, gap_ms: int) -> None:
     verdict.keys += len(one)
     for key in one.keys() - two.keys():
         verdict.differs(f"db{database} {key!r} is missing on new; on old it expires at {one[key]}")

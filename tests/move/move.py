@@ -136,7 +136,13 @@ class Move:
             self.worst_lag_ms = max(self.worst_lag_ms, status["lag"]["ms"])
             self.tell(status)
             return status if test(status) else None
-        return wait_until(passing, self.plan.patience_s, what, pause)
+        try:
+            return wait_until(passing, self.plan.patience_s, what, pause)
+        except AssertionError:
+            status = self.rig.admin.status()
+            parts = "synced", "synced_why", "backfill", "verify", "dirty", "copies", "repair", "attention"
+            raise AssertionError(f"not within {self.plan.patience_s:g} s: {what}; {({name: status[name] for name in parts})}"
+                                 ) from None
 
     def tell(self, status: dict) -> None:
         if time.monotonic() - self.told_at < 5:

@@ -347,7 +347,11 @@ def main() -> int:
     ways: list[dict[str, bool]] = [{"restore": not args.no_restore, "kill": args.kill, "snapshot": args.snapshot}]
     if args.all:
         ways = [{}, {"restore": False}, {"kill": True}, {"snapshot": True}]
-    equal = [Move(Plan(keys=args.keys, seed=seed, rate=args.rate, **way), args.binary).run() for way in ways]
+    try:
+        equal = [Move(Plan(keys=args.keys, seed=seed, rate=args.rate, **way), args.binary).run() for way in ways]
+    except Missing as missing:
+        print(f"move: this proxy can't do it: {missing}", file=sys.stderr)
+        return 1
     return 0 if all(equal) else 1
 
 

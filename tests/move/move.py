@@ -11,6 +11,7 @@ must go on by itself. --snapshot: no backfill; new loads an RDB file of old, and
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import shutil
 import signal
@@ -29,7 +30,7 @@ from admin import AdminError, wait_until  # noqa: E402
 from harness import HOST, Rig  # noqa: E402
 from judge import compare  # noqa: E402
 from movers import AFTER, BEFORE, DURING, Movers, Record  # noqa: E402
-from seeding import Sizes, memory_mb, seed_store  # noqa: E402
+from seeding import Sizes, key_name, kind_counts, memory_mb, seed_store  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
@@ -43,6 +44,8 @@ copy_whole = "{whole}"
 secondary = "{secondary}"
 """
 DIFFERENCES = ("value", "ttl", "type", "missing_on_new", "only_on_new", "repaired", "left_out", "not_comparable")
+SNAPSHOT_SHARE = 0.2  # of the keys are written during a snapshot: the rest must not be copied
+PLANTED_IN = 5        # database
 SAVED_EVERY_S = 5   # where a backfill stands
 
 
@@ -118,8 +121,7 @@ class Move:
         rig.proxy.start()
         rig.proxy.listen, rig.proxy.admin_listen = f"{HOST}:{rig.proxy.port}", rig.admin.address
         rig.wait_up("old") if plan.snapshot else rig.wait_up("old", "new")
-        # For a snapshot, a fifth of the keys: the rest must not be copied.
-        self.movers = Movers(rig.proxy.port, plan.seed, self.sizes, share=0.2 if plan.snapshot else 1.0,
+        self.movers = Movers(rig.proxy.port, plan.seed, self.sizes, share=SNAPSHOT_SHARE if plan.snapshot else 1.0,
                              payload=payload).start()
 
     def measure_before(self) -> None:
@@ -223,6 +225,7 @@ class Move:
         rig.wait_up("new")
         remembered = rig.admin.status()["dirty"]["keys"]
         self.say(f"new has loaded it; {remembered:,} keys were written meanwhile")
+        planted = self.plant()
         try:
             rig.admin.routing(secondary="follow", snapshot_loaded=True)
         except AdminError as error:
@@ -233,15 +236,40 @@ class Move:
         copies = status["copies"]
         self.copied = copies["whole"] + copies["by_type"] + copies["in_pieces"]
         self.remembered, self.repaired = remembered, status["dirty"]["repaired"]
-        if status["backfill"]["keys_done"]:
-            self.fail(f"everything was copied: {status['backfill']}")
+        left = self.unplant(planted)
+        if left < len(planted):
+            self.fail(f"{len(planted) - left} of {len(planted)} keys were copied that nobody had written: {status['backfill']}")
         return seconds
 
+    def plant(self) -> dict[bytes, bytes]:
+        """Makes keys different on new that nobody writes: only who copies more than was written makes them equal."""
+        first = int(kind_counts(self.plan.keys)["s"] * SNAPSHOT_SHARE) + 1
+        with self.rig.new.client(db=PLANTED_IN) as new:
+            names = (key_name("s", number) for number in range(first, first * 4))
+            planted = {key: new.dump(key) for key in itertools.islice((key for key in names if new.ttl(key) == -1), 100)}
+            for key in planted:
+                new.append(key, "changed behind the back")
+            new.set("planted", "only on new")
+            return planted
+
+    def unplant(self, planted: dict[bytes, bytes]) -> int:
+        """How many of them still were different."""
+        left = 0
+        with self.rig.new.client(db=PLANTED_IN) as new:
+            for key, before in planted.items():
+                left += new.dump(key) != before
+                new.restore(key, 0, before, replace=True)
+            if not new.delete("planted"):
+                left -= 1
+        return left
+
     def check_copied(self, record: Record) -> None:
-        self.say(f"{self.keys:,} keys in total; {len(record.written):,} written since journal mode began, of which the proxy "
-                 f"remembered {self.remembered:,} when it began to follow; {self.repaired:,} repaired in {self.copied:,} copies")
-        if not self.remembered or max(self.repaired, self.copied) > len(record.written):
-            self.fail(f"{self.repaired:,} keys were repaired, in {self.copied:,} copies, of {len(record.written):,} written")
+        self.say(f"{self.keys:,} keys in total; {len(record.written):,} written since journal mode began, {record.writes:,} times; "
+                 f"the proxy remembered {self.remembered:,} when it began to follow, and repaired {self.repaired:,} times in "
+                 f"{self.copied:,} copies")
+        # A key that is written while it waits may be copied twice.
+        if not 0 < self.remembered <= len(record.written) or max(self.repaired, self.copied) > record.writes:
+            self.fail("more was copied than was written")
 
     # --- What must be true -------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from admin import wait_until
 from clients import Client, Trouble
 from harness import die_with_parent
 from resp import ErrorReply
-from seeding import BIG_HASH, BIG_LIST, BIG_STREAM, DATABASES, GROUPS, Sizes, key_name, kind_counts
+from seeding import BIG_HASH, BIG_LIST, BIG_STREAM, BIG_STRING, DATABASES, GROUPS, Sizes, key_name, kind_counts
 from shapes import EXPECTED_ERROR, Filler, Shape, Word, parse
 
 _fork = multiprocessing.get_context("fork")
@@ -62,6 +62,7 @@ class SeededFiller(Filler):
         self._phase = phase
         self.db = 0
         self.written: set[tuple[int, bytes]] = set()
+        self.writes = 0  # how often
         self._share = share
         self._counts = kind_counts(keys)
         self._kinds = list(self._counts)
@@ -76,6 +77,7 @@ class SeededFiller(Filler):
         key = key_name(kind, self.rng.randrange(max(2, most // 100) if self.rng.random() < HOT else most))
         if self._writing and self._phase.value < AFTER:
             self.written.add((self.db, key))
+            self.writes += 1
         return key
 
     def change(self) -> list[Word]:
@@ -100,12 +102,14 @@ class Record:
     wrong: list[str] = field(default_factory=list)               # mistakes in this file
     latencies_us: dict[tuple[int, bool], array.array] = field(default_factory=dict)  # by phase, and of large keys or not
     written: set[tuple[int, bytes]] = field(default_factory=set)
+    writes: int = 0                                              # how often one of them was
 
     def add(self, other: "Record") -> None:
         self.operations += other.operations
         self.troubles += other.troubles
         self.wrong += other.wrong
         self.written |= other.written
+        self.writes += other.writes
         for key, samples in other.latencies_us.items():
             self.latencies_us.setdefault(key, array.array("I")).extend(samples)
 
@@ -148,6 +152,10 @@ class _Timed(Client):
         self.connection.socket.settimeout(ANSWER_SECONDS)
         self.exchange([["SELECT", self.db]])
 
+    def written(self) -> tuple[set[tuple[int, bytes]], int]:
+        """The keys, and how often one of them was."""
+        raise NotImplementedError
+
     def exchange(self, requests: list[list]) -> None:
         begin = self.send(requests)
         for request in requests:
@@ -182,6 +190,9 @@ class Mover(_Timed):
         else:
             self.exchange([["MULTI"], *(self.words() for _ in range(self.rng.randrange(1, 4))), ["EXEC"]])
 
+    def written(self) -> tuple[set[tuple[int, bytes]], int]:
+        return self.filler.written, self.filler.writes
+
     def words(self) -> list[Word]:
         return self.filler.change() if self.rng.random() < 0.9 else self.filler.read()
 
@@ -201,9 +212,12 @@ class BigWriter(_Timed):
             ["LSET", BIG_LIST, small, f"set {number}"], ["XADD", BIG_STREAM, "*", "number", number],
             ["XREADGROUP", "GROUP", group, worker, "COUNT", 2, "STREAMS", BIG_STREAM, ">"],
             ["XACK", BIG_STREAM, group, *(f"{small + i}-1" for i in range(5))], ["XDEL", BIG_STREAM, f"{small}-1"],
-            ["SETRANGE", "big:string", small * 300, f"<{number}>"])
+            ["SETRANGE", BIG_STRING, small * 300, f"<{number}>"])
         self.exchange([self.rng.choice(requests)])
         time.sleep(0.02)
+
+    def written(self) -> tuple[set[tuple[int, bytes]], int]:
+        return {(0, name.encode()) for name in (BIG_HASH, BIG_LIST, BIG_STREAM, BIG_STRING)}, self.record.operations
 
 
 class Movers:
@@ -265,9 +279,7 @@ class Movers:
             thread.join()
         total = Record()
         for client in clients:
-            written = client.filler.written if isinstance(client, Mover) else {
-                (0, name.encode()) for name in (BIG_HASH, BIG_LIST, BIG_STREAM, "big:string")}
-            total.add(Record(client.record.operations, client.record.troubles, client.record.wrong, client.latencies,
-                             written))
+            told = client.record
+            total.add(Record(told.operations, told.troubles, told.wrong, client.latencies, *client.written()))
         pipe.send(total)
         pipe.close()

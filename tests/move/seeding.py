@@ -27,7 +27,7 @@ EXPIRING = 0.3          # of all keys
 _CHUNK_BYTES = 1 << 18
 _EVAL_STEP = 50_000     # elements in one script: no longer than a breath
 
-BIG_HASH, BIG_LIST, BIG_STREAM = "big:hash", "big:list", "big:stream"
+BIG_HASH, BIG_LIST, BIG_STREAM, BIG_STRING = "big:hash", "big:list", "big:stream", "big:string"
 GROUPS = ("workers", "readers", "late")
 
 
@@ -248,7 +248,7 @@ def make_big_keys(client: redis.Redis, sizes: Sizes) -> None:
     rest = sizes.pending - sizes.pending // 5 * 4
     run("XREADGROUP", "GROUP", GROUPS[1], b"reader\0", "COUNT", rest, "STREAMS", BIG_STREAM, ">")
     run("XDEL", BIG_STREAM, "3-1", "4-1", f"{rest}-1")
-    client.setrange("big:string", 2 << 20, "the end")
+    client.setrange(BIG_STRING, 2 << 20, "the end")
 
 
 def seed_store(server: Any, sizes: Sizes, seed: int, horizon_s: float) -> tuple[int, float, float]:

@@ -29,9 +29,6 @@ std::string_view InfoField(std::string_view text, std::string_view name);
 // Fills product, version, run_id, started_ms, keys and is_replica from INFO's text.
 void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info);
 
-// The value of a "name:value" line of INFO's text; empty when there is none.
-std::string_view InfoField(std::string_view text, std::string_view name);
-
 // The keys of one database, or of all, from the "dbN:keys=…,expires=…" lines of INFO's text.
 int64_t KeysInInfo(std::string_view text, int db = -1);
 

@@ -107,7 +107,13 @@ void AddLastId(std::string_view key, const Reply& stream, bool counters, Command
   const std::string_view last = TextOf(stream, "last-generated-id");
   const std::string_view added = CounterOf(stream, "entries-added");
   const std::string_view deleted = CounterOf(stream, "max-deleted-entry-id");
-  if (counters && !added.empty() && !deleted.empty()) {
+  Id last_id, deleted_id;
+  if (counters && !added.empty() && ParseId(last, &last_id) && ParseId(deleted, &deleted_id) && deleted_id > last_id) {
+    // XSETID has taken the last id back behind a deleted entry, and would not say so again: one is deleted here.
+    out->Add({"XADD", key, deleted, "", ""});
+    out->Add({"XDEL", key, deleted});
+    out->Add({"XSETID", key, last, "ENTRIESADDED", added});
+  } else if (counters && !added.empty() && !deleted.empty()) {
     out->Add({"XSETID", key, last, "ENTRIESADDED", added, "MAXDELETEDID", deleted});
   } else {
     out->Add({"XSETID", key, last});

@@ -69,6 +69,10 @@ def make_every_kind(client: redis.Redis) -> None:
     run("XGROUP", "CREATE", "stream never written", "group", "$", "MKSTREAM")
     run("XADD", "stream emptied", "5-5", "a", "b")
     run("XDEL", "stream emptied", "5-5")
+    run("XADD", "stream taken back", "5-5", "a", "b")
+    run("XADD", "stream taken back", "7-7", "a", "b")
+    run("XDEL", "stream taken back", "7-7")
+    run("XSETID", "stream taken back", "6-6")
     for number in range(30):
         run("XADD", "stream", f"{number + 1}-{number}", "field", "value", "field", "")
     make_groups(client, "stream", 20)

@@ -286,6 +286,16 @@ TEST(RebuildStream, Whole) {
                           "XADD k 1-0 f v", "XSETID k 9-0 ENTRIESADDED 5 MAXDELETEDID 2-0"));
 }
 
+// Redis 7.0 lets XSETID set the last id behind what was deleted, but not with MAXDELETEDID.
+TEST(RebuildStream, LastIdBehindADeletedEntry) {
+  const std::string full =
+      Array({Bulk("last-generated-id"), Bulk("9-0"), Bulk("max-deleted-entry-id"), Bulk("10-0"), Bulk("entries-added"),
+             Int(5), Bulk("entries"), Array({Array({Bulk("1-0"), Bulks({"f", "v"})})}), Bulk("groups"), Array({})});
+  EXPECT_THAT(Whole(ValueType::kStream, Int(-1), full),
+              ElementsAre("UNLINK k", "XGROUP CREATE k crossfade 0 MKSTREAM", "XGROUP DESTROY k crossfade",
+                          "XADD k 1-0 f v", "XADD k 10-0  ", "XDEL k 10-0", "XSETID k 9-0 ENTRIESADDED 5"));
+}
+
 TEST(RebuildStream, NextId) {
   EXPECT_EQ(NextStreamId("1-2"), "1-3");
   EXPECT_EQ(NextStreamId("1-18446744073709551615"), "2-0");

@@ -126,7 +126,7 @@ class AdminApi {
     }
     const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
     if (call == "GET /api/v1/status") return respond(Ok(StatusJson(*proxy_)));
-    if (call == "PATCH /api/v1/routing") return respond(PatchRouting(request));
+    if (call == "PATCH /api/v1/routing") return PatchRouting(request, respond);
     if (call == "POST /api/v1/flip") return PostFlip(request, respond);
     if (call == "POST /api/v1/reload") return respond(PostReload(request));
     if (call == "POST /api/v1/resync") return respond(After(proxy_->Resync()));
@@ -164,18 +164,21 @@ class AdminApi {
     return status.ok() ? Ok(RoutingJson(*proxy_)) : FromStatus(status);
   }
 
-  HttpResponse PatchRouting(const HttpRequest& request) const {
+  void PatchRouting(const HttpRequest& request, const HttpServer::Responder& respond) const {
     Fields fields(request.body);
     RoutingChange change;
     fields.Percent("reads_new", &change.reads_new);
     fields.Percent("compare", &change.compare);
     fields.Word("ack", &change.ack, "\"primary\" or \"both\"");
-    fields.Word("secondary", &change.secondary, "\"follow\", \"journal\" or \"off\"");
+    fields.Word("secondary", &change.secondary, "\"follow\", \"journal\", \"replica\" or \"off\"");
     fields.Word("split", &change.split, "\"key\" or \"random\"");
     fields.Word("on_miss", &change.on_miss, "\"nil\" or \"primary\"");
     fields.Flag("cold", &change.cold);
-    if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
-    return After(proxy_->Change(change));
+    std::optional<bool> replace;
+    fields.Flag("replace", &replace);
+    if (const absl::Status status = fields.Done(); !status.ok()) return respond(FromStatus(status));
+    proxy_->ChangeInSteps(change, replace.value_or(false),
+                          [this, respond](const absl::Status& status) { respond(After(status)); });
   }
 
   void PostFlip(const HttpRequest& request, const HttpServer::Responder& respond) const {

@@ -121,7 +121,7 @@ class Cli {
   bool json_ = false;
   bool refused_ = false, not_in_multi_ = false;
   std::string percent_, choice_;
-  bool cold_ = false;
+  bool cold_ = false, replace_ = false;
   FlipOptions flip_;
   int64_t limit_ = 20;
 };
@@ -186,11 +186,18 @@ void Cli::AddSettings() {
                          "Examples:\n  crossfade compare 10\n  crossfade compare 100\n  crossfade compare 0",
                          [this](Operator& op) { return op.SetCompare(*ParsePercent(percent_)); });
   compare->add_option("percent", percent_, "0 to 100")->required()->check(CheckPercent);
-  AddChoice("secondary", "What the secondary receives: every write, nothing but notes, nothing",
-            "Examples:\n  crossfade secondary journal   remember written keys, send nothing\n"
-            "  crossfade secondary follow    send what was remembered, then every write\n"
-            "  crossfade secondary off       forget the secondary; going back copies everything",
-            {"follow", "journal", "off"}, &Operator::SetSecondary);
+  CLI::App* secondary = AddOperatorCommand(
+      "secondary", "What the secondary receives: every write, nothing but notes, nothing, or all by replication",
+      "Examples:\n  crossfade secondary journal   remember written keys, send nothing\n"
+      "  crossfade secondary follow    send what was remembered, then every write\n"
+      "  crossfade secondary off       forget the secondary; going back copies everything\n"
+      "  crossfade secondary replica   the servers' own replication carries everything, until it is promoted\n"
+      "  crossfade secondary replica --replace   although the secondary holds keys: it loses them",
+      [this](Operator& op) { return op.SetSecondary(choice_, replace_); });
+  secondary->add_option("value", choice_, "follow, journal, replica, off")
+      ->required()
+      ->check(CLI::IsMember({"follow", "journal", "replica", "off"}));
+  secondary->add_flag("--replace", replace_, "With replica: throw away what the secondary holds");
   AddChoice("ack", "Whose answer a client's write waits for",
             "Examples:\n  crossfade ack both\n  crossfade ack primary", {"primary", "both"}, &Operator::SetAck);
   AddChoice("split", "How reads are shared between the stores: by key, or at random",

@@ -120,14 +120,14 @@ int Operator::Mismatches(int64_t limit) {
 
 // Changes one setting, and says what is now true, what was, and how to go back. `meaning` gets the status from before,
 // with the setting as it is now.
-int Operator::SetKnob(const std::string& command, const char* field, const json& value, bool cold,
+int Operator::SetKnob(const std::string& command, const char* field, const json& value, const char* flag,
                       const std::function<std::string(const json& status)>& meaning) {
   json status = json::object(), answer;
   int exit = kExitDone;
   if (!session_.json && !AskStatus(&status, &exit)) return exit;
   std::string before = TextAt(status, {field});
   json body = {{field, value}};
-  if (cold) body["cold"] = true;
+  if (flag != nullptr) body[flag] = true;
   if (!Ask("PATCH", "/api/v1/routing", &body, &answer, &exit) || session_.json) return exit;
 
   const json* now = Find(answer, {field});
@@ -147,44 +147,46 @@ int Operator::SetKnob(const std::string& command, const char* field, const json&
 }
 
 int Operator::SetReads(double percent, bool cold) {
-  return SetKnob("reads", "reads_new", PercentJson(percent), cold, [](const json& status) {
+  return SetKnob("reads", "reads_new", PercentJson(percent), cold ? "cold" : nullptr, [](const json& status) {
     return fmt::format("reads: new answers {} % of the {} now", TextAt(status, {"reads_new"}),
                        TextAt(status, {"split"}) == "random" ? "reads" : "keys");
   });
 }
 
 int Operator::SetCompare(double percent) {
-  return SetKnob("compare", "compare", PercentJson(percent), false, [](const json& status) {
+  return SetKnob("compare", "compare", PercentJson(percent), nullptr, [](const json& status) {
     return fmt::format("compare: {} % of reads are asked of both stores now", TextAt(status, {"compare"}));
   });
 }
 
-int Operator::SetSecondary(const std::string& value) {
-  return SetKnob("secondary", "secondary", value, false, [](const json& status) -> std::string {
+int Operator::SetSecondary(const std::string& value, bool replace) {
+  return SetKnob("secondary", "secondary", value, replace ? "replace" : nullptr, [](const json& status) -> std::string {
     std::string mode = TextAt(status, {"secondary"});
     if (mode == "follow") return "secondary: follow: it receives every write now";
     if (mode == "journal") return "secondary: journal: nothing is sent to it now, every written key is remembered";
+    if (mode == "replica")
+      return "secondary: replica: the servers' own replication brings it everything now; crossfade status says how far";
     if (mode == "off") return "secondary: off: it falls behind now, and follow will have to copy everything again";
     return "secondary: " + mode;
   });
 }
 
 int Operator::SetAck(const std::string& value) {
-  return SetKnob("ack", "ack", value, false, [](const json& status) -> std::string {
+  return SetKnob("ack", "ack", value, nullptr, [](const json& status) -> std::string {
     if (TextAt(status, {"ack"}) == "both") return "ack: a write is answered once both stores have it now";
     return "ack: a write is answered once the primary has it now";
   });
 }
 
 int Operator::SetSplit(const std::string& value) {
-  return SetKnob("split", "split", value, false, [](const json& status) -> std::string {
+  return SetKnob("split", "split", value, nullptr, [](const json& status) -> std::string {
     if (TextAt(status, {"split"}) == "random") return "split: each read is routed at random now";
     return "split: reads are routed by their key now";
   });
 }
 
 int Operator::SetOnMiss(const std::string& value) {
-  return SetKnob("on-miss", "on_miss", value, false, [](const json& status) -> std::string {
+  return SetKnob("on-miss", "on_miss", value, nullptr, [](const json& status) -> std::string {
     if (TextAt(status, {"on_miss"}) == "primary")
       return "on-miss: a nil from new asks the primary, and copies the key now";
     return "on-miss: a nil from new is the answer now";

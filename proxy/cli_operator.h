@@ -55,7 +55,7 @@ class Operator {
   int SetReads(double percent, bool cold);
   int SetCompare(double percent);
   // REQUIRES: `value` is one of the contract's names for the setting.
-  int SetSecondary(const std::string& value);
+  int SetSecondary(const std::string& value, bool replace);
   int SetAck(const std::string& value);
   int SetSplit(const std::string& value);
   int SetOnMiss(const std::string& value);
@@ -73,7 +73,7 @@ class Operator {
   int Refused(const std::string& what, const AdminReply& reply);
   // What the status says now, for "was …"; null when it says nothing.
   bool AskStatus(nlohmann::json* status, int* exit);
-  int SetKnob(const std::string& command, const char* field, const nlohmann::json& value, bool cold,
+  int SetKnob(const std::string& command, const char* field, const nlohmann::json& value, const char* flag,
               const std::function<std::string(const nlohmann::json& status)>& meaning);
   int TellFlip(const FlipOptions& options, const nlohmann::json& answer);
 

@@ -48,6 +48,13 @@ std::string SecondaryLine(const json& status) {
   return fmt::format("{}, {}, {}", name, TextAt(status, {"secondary"}, "?"), how);
 }
 
+std::string ReplicationLine(const json& replication) {
+  std::string line = TextAt(replication, {"state"}, "?");
+  line += fmt::format(", lag {} bytes", Grouped(NumberAt(replication, {"lag_bytes"})));
+  const std::string error = TextAt(replication, {"error"});
+  return error.empty() ? line : line + ", " + error;
+}
+
 std::string BackfillLine(const json& backfill) {
   std::string line = TextAt(backfill, {"state"}, "?");
   double done = NumberAt(backfill, {"keys_done"}), total = NumberAt(backfill, {"keys_total"});
@@ -200,6 +207,8 @@ std::string RenderStatus(const json& status) {
   for (const std::string& note : NotesIn(status, {"attention", "warnings"})) Line(&out, "ATTENTION", note);
   Line(&out, "primary", TextAt(status, {"primary"}, "?") + ", acknowledged by " + TextAt(status, {"ack"}, "?"));
   Line(&out, "secondary", SecondaryLine(status));
+  if (const json* replication = Find(status, {"replication"}); TextAt(status, {"secondary"}) == "replica" && replication)
+    Line(&out, "replication", ReplicationLine(*replication));
   std::string of = TextAt(status, {"split"}) == "random" ? "requests" : "keys";
   Line(&out, "routing",
        fmt::format("{} % of {} read from new, {} % of reads compared{}", TextAt(status, {"reads_new"}, "?"), of,

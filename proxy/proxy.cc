@@ -102,6 +102,11 @@ absl::Status Proxy::Open() {
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
   pool_->set_account(&memory_);
   pool_->set_name(name);
+  replication_ = std::make_unique<Replication>(io_, &config_, lane_.get(), keeper_.get(), pool_.get(), repair_.get(),
+                                               Replication::Hooks{[this](bool holding) { Hold(holding); },
+                                                                  [this] { return WhyBusy(); },
+                                                                  [this] { ReplicationChanged(); }});
+  flip_->set_replication(replication_.get());
   watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
   feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
   errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
@@ -127,6 +132,7 @@ absl::Status Proxy::Open() {
   http_ = std::move(*http);
   ConfigChanged();
   lane_->Start();
+  replication_->Start();
   tick_->Start(kTickMs, kTickMs);
   return absl::OkStatus();
 }

@@ -32,6 +32,7 @@
 #include "proxy/memory_account.h"
 #include "proxy/private_pool.h"
 #include "proxy/repair.h"
+#include "proxy/replication.h"
 #include "proxy/second_look.h"
 #include "proxy/settle.h"
 #include "proxy/state_file.h"
@@ -74,6 +75,8 @@ class Proxy : private Lane::Owner,
   // For the admin API.
   void Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done);
   absl::Status Change(const RoutingChange& change);
+  // The same, for who can wait: replication begins and ends by steps. `replace`: it may throw away what is there.
+  void ChangeInSteps(const RoutingChange& change, bool replace, std::function<void(const absl::Status&)> done);
   absl::Status Resync();
   absl::Status StartBackfill();
   absl::Status CancelBackfill();
@@ -93,6 +96,7 @@ class Proxy : private Lane::Owner,
   const Settle& settle() const { return *settle_; }
   const ExpiryScan& expiry_scan() const { return *expiry_scan_; }
   const FlipRunner& flip_runner() const { return *flip_; }
+  const Replication& replication() const { return *replication_; }
   size_t clients() const { return clients_.size(); }
   const WaitingRoom& waiting_room() const { return *room_; }
   const Feeds& feeds() const { return *feeds_; }
@@ -118,6 +122,8 @@ class Proxy : private Lane::Owner,
   void Hold(bool holding);
   void Tick();
   void SweepIfDue();
+  std::string WhyBusy() const;
+  void ReplicationChanged();
   void OnSweepEnded(bool finished);
   void SweepGoneClients();
   void Forget(uint64_t client);
@@ -210,6 +216,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<ExpiryScan> expiry_scan_;
   std::unique_ptr<FlipRunner> flip_;
   std::unique_ptr<PrivatePool> pool_;
+  std::unique_ptr<Replication> replication_;
   std::unique_ptr<Watches> watches_;
   std::unique_ptr<Feeds> feeds_;
   std::unique_ptr<Errands> errands_;

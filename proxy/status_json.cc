@@ -85,7 +85,8 @@ Json Attention(const Proxy& proxy) {
           fmt::format("the {} ({}) does not let Crossfade end its own broken connection (CLIENT KILL: {}): what that "
                       "one still carried may be applied late. Allow CLIENT KILL, then run a backfill",
                       role, SideName(side), link.info().kill_refused));
-    } else if (link.info().is_replica) {
+    } else if (link.info().is_replica && !(migration.replicating() && side == migration.secondary() &&
+                                           proxy.replication().as_intended())) {
       list.push_back(
           fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
     }
@@ -142,6 +143,17 @@ Json Attention(const Proxy& proxy) {
         proxy.expiry().unwatched()));
   }
   return list;
+}
+
+Json ReplicationJson(const Proxy& proxy) {
+  const Replication& replication = proxy.replication();
+  Json json = {{"state", replication.StateWord()}};
+  if (!proxy.migration().replicating()) return json;
+  json.update({{"primary_offset", replication.primary_offset()},
+               {"secondary_offset", replication.secondary_offset()},
+               {"lag_bytes", replication.lag_bytes()},
+               {"error", replication.error()}});
+  return json;
 }
 
 Json FlipsJson(const Proxy& proxy) {
@@ -321,6 +333,7 @@ Json StatusJson(const Proxy& proxy) {
   json["backends"] = {{"old", BackendJson(proxy, Side::kOld)}, {"new", BackendJson(proxy, Side::kNew)}};
   json["backfill"] = BackfillJson(proxy);
   json["verify"] = {{"state", "idle"}};
+  json["replication"] = ReplicationJson(proxy);
   json["flips"] = FlipsJson(proxy);
   json["attention"] = Attention(proxy);
   return json;

@@ -40,6 +40,8 @@ struct Migration {
   Side primary() const { return routing.primary; }
   Side secondary() const { return OtherSide(routing.primary); }
   bool following() const { return routing.secondary == SecondaryMode::kFollow; }
+  // The servers' own replication carries every write: the lane sends nothing, and no key is dirty.
+  bool replicating() const { return routing.secondary == SecondaryMode::kReplica; }
 
   // May reads be shifted and the stores be flipped? Empty when they may, else why not.
   std::string WhyNotReadable(bool cold_allowed) const {

@@ -71,7 +71,8 @@ std::string FlipRunner::WhyNotYet() {
   if (feeds_ != nullptr) feeds_->Prepare(request_.to);
   if (replicating()) {
     std::string why = WhyNotInStep();
-    if (!why.empty() || state_ == State::kDraining) return why;
+    if (!why.empty() || state_ == State::kDraining || feeds_ == nullptr) return why;
+    return feeds_->WhyNotPrepared();
   }
   if (dirty_->everything()) return "everything is dirty until a sweep has copied it";
   if (dirty_->size() > 0) return fmt::format("{} keys are dirty", dirty_->size());
@@ -96,6 +97,11 @@ std::string FlipRunner::WhyNotYet() {
 // Of a replica: is it near enough to hold requests for, and, once they are held, has it applied everything? Then it is
 // promoted, and follows: what is left to check is the same as for any other secondary. A dry run ends before that.
 std::string FlipRunner::WhyNotInStep() {
+  if (dirty_->everything() || dirty_->size() > kMaxDirtyHeld) {
+    return fmt::format("{} keys are dirty, which replication does not carry exactly: crossfade secondary follow lets "
+                       "them be copied, then flip",
+                       dirty_->everything() ? "all" : std::to_string(dirty_->size()));
+  }
   if (state_ == State::kArming) return replication_->WhyNotNear();
   if (!lane_->drained()) return fmt::format("{} commands were still in flight", lane_->slots_in_use());
   if (!std::exchange(handing_over_, true)) replication_->BeginHandover();

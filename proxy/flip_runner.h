@@ -64,6 +64,7 @@ class FlipRunner {
   static constexpr int64_t kArmingMs = 5000;
   static constexpr int64_t kStepMs = 1;
   static constexpr size_t kMaxLagSlots = 4096;
+  static constexpr size_t kMaxDirtyHeld = 1000;  // keys to copy with requests held, after a replica's promotion
 
   void Move(State to);
   std::string WhyNever() const;

@@ -45,7 +45,8 @@ absl::Status Keeper::Load(const Journal::Left& left) {
                file_->directory(), SideName(migration_.primary()), migration_.epoch, Name(migration_.synced),
                left.in_flight, dirty_->size());
   if (migration_.replicating()) {
-    dirty_->Forget();
+    // What was in flight got there by replication. Single keys stay: those that it does not carry exactly.
+    if (dirty_->everything()) dirty_->Forget();
     if (migration_.synced == Synced::kYes) migration_.synced = Synced::kCopying;
     migration_.unsynced_why = "the replica has not been looked at since the proxy started";
   } else {
@@ -276,7 +277,6 @@ void Keeper::NoteReplication(Synced synced, const std::string& why) {
 void Keeper::EndReplication(SecondaryMode mode, bool in_step, const std::string& why, uint64_t order) {
   migration_.routing.secondary = mode;
   if (in_step) {
-    dirty_->Forget();
     migration_.synced = Synced::kYes;
     migration_.unsynced_why.clear();
   } else {
@@ -306,7 +306,7 @@ void Keeper::SweepEnded(bool finished, const std::string& why) {
 }
 
 void Keeper::NoticeOverflow() {
-  if (migration_.replicating() && !dirty_->clean()) dirty_->Forget();  // replication carries it all the same
+  if (migration_.replicating()) return;  // it is the replica's step that counts; what is dirty waits for its end
   if (!dirty_->everything() || migration_.synced != Synced::kYes) return;
   Unsync("more keys became dirty than can be remembered: everything is copied again");
   SaveOrLog();

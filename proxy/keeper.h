@@ -59,7 +59,8 @@ class Keeper {
   void ReplicationBegun();
   // What the watcher has seen: in step (kYes), on its way (kCopying), or lost (kNo), and why.
   void NoteReplication(Synced synced, const std::string& why);
-  // The secondary is no replica any more. `in_step`: it holds all that the primary does; otherwise everything is dirty.
+  // The secondary is no replica any more. `in_step`: it holds all that the primary does, but for what is dirty;
+  // otherwise everything is.
   void EndReplication(SecondaryMode mode, bool in_step, const std::string& why, uint64_t order);
 
   void SweepStarted();

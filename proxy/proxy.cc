@@ -102,7 +102,7 @@ absl::Status Proxy::Open() {
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
   pool_->set_account(&memory_);
   pool_->set_name(name);
-  replication_ = std::make_unique<Replication>(io_, &config_, lane_.get(), keeper_.get(), pool_.get(), repair_.get(),
+  replication_ = std::make_unique<Replication>(io_, &config_, &dirty_, lane_.get(), keeper_.get(), pool_.get(), repair_.get(),
                                                Replication::Hooks{[this](bool holding) { Hold(holding); },
                                                                   [this] { return WhyBusy(); },
                                                                   [this] { ReplicationChanged(); }});
@@ -162,11 +162,12 @@ void Proxy::OnAccept(std::unique_ptr<Stream> stream) {
 
 void Proxy::OnWritten(const Slot& slot) {
   room_->OnWritten(slot);
-  if (!migration().following()) return;
+  if (!migration().following() && !migration().replicating()) return;
   const bool elsewhere = slot.answered_us != 0;
   // When keys expire is not known, of some or of all: it may have been just now.
   const bool expiries_unknown = expiry_.incomplete(lane_->wall_ms());
   const auto touch = [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
+    if (migration().replicating()) return replication_->OnWritten(row, request, keys, db, slot.order);
     const bool unproved =
         elsewhere || expiries_unknown || row.effect == Effect::kScript || row.effect == Effect::kModule;
     for (uint32_t key : keys) {

@@ -7,6 +7,8 @@
 #include "fmt/format.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
+#include "routing/block.h"
+#include "routing/command_table.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -24,10 +26,11 @@ std::string Replication::ErrorText(const std::string& reply) {
   return std::string(text.substr(0, text.find(", with args")));
 }
 
-Replication::Replication(Io* io, const Config* config, Lane* lane, Keeper* keeper, PrivatePool* pool, Repair* repair,
-                         Hooks hooks)
+Replication::Replication(Io* io, const Config* config, DirtySet* dirty, Lane* lane, Keeper* keeper, PrivatePool* pool,
+                         Repair* repair, Hooks hooks)
     : io_(io),
       config_(config),
+      dirty_(dirty),
       lane_(lane),
       keeper_(keeper),
       pool_(pool),
@@ -256,6 +259,28 @@ void Replication::AskAsReplica(const std::string& user, const std::string& passw
                                 : fmt::format("{} answers it: {}", PrimaryName(), refusal);
     if (!refusal.empty() && !credentials_why_.empty()) why_down_ += ". " + credentials_why_;
   });
+}
+
+// SORT … BY … STORE goes to the replica as it was asked, and there a set is walked in another order: elements whose
+// weights are equal end up in that one (Redis, sort.c: sortCompare, seen with 7.0.15). Who reads such a key to write
+// another one carries the difference on.
+void Replication::OnWritten(const CommandRow& row, RequestView request, const KeyIndices& keys, int db,
+                            uint64_t order) {
+  if (row.name == "sort" && keys.size() > 1) {
+    for (size_t i = 2; i < request.argc(); ++i) {
+      if (!EqualsIgnoreCase(request.arg(i), "by")) continue;
+      dirty_->Mark(db, request.arg(keys.back()), DirtyCause::kEffectUnknown, order);
+      break;
+    }
+  }
+  if (dirty_->clean()) return;
+  BlockCopies::Key other;
+  const bool elsewhere = OtherDatabaseKey(row, request, &other);
+  if (keys.size() < 2 && !elsewhere) return;
+  const auto inexact = [&](uint32_t key) { return dirty_->Remembers(db, request.arg(key)); };
+  if (std::none_of(keys.begin(), keys.end(), inexact)) return;
+  for (uint32_t key : keys) dirty_->Mark(db, request.arg(key), DirtyCause::kDirtySource, order);
+  if (elsewhere) dirty_->Mark(other.db, other.name, DirtyCause::kDirtySource, order);
 }
 
 // --- The handover --------------------------------------------------------------------------------------------------

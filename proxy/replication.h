@@ -1,8 +1,11 @@
 // The replication method (secondary = "replica"): the secondary is a replica of the primary, so the servers' own
 // replication carries everything, what was there before and every write since. The lane sends the secondary nothing
-// meanwhile, and no key is dirty. This object begins and ends that, watches it, and hands the secondary over: once it
+// meanwhile. This object begins and ends that, watches it, and hands the secondary over: once it
 // has applied all that the primary had while requests were held, it is promoted (REPLICAOF NO ONE) and follows through
 // the lane from there, with nothing to copy. A flip is that, and then a flip like any other.
+//
+// Replication is not always exact: SORT … BY … STORE is repeated on the replica, and what ties comes in another order
+// there. Such keys are dirty, and copied after the promotion, before the roles are swapped.
 //
 // What always holds: the mode is on disk before REPLICAOF leaves, and "in step" is only claimed of a secondary whose
 // promotion was confirmed while the requests were still held. A promotion whose answer came late, or never, is found
@@ -42,7 +45,8 @@ class Replication {
   };
 
   // All must outlive this object.
-  Replication(Io* io, const Config* config, Lane* lane, Keeper* keeper, PrivatePool* pool, Repair* repair, Hooks hooks);
+  Replication(Io* io, const Config* config, DirtySet* dirty, Lane* lane, Keeper* keeper, PrivatePool* pool,
+              Repair* repair, Hooks hooks);
 
   // After the lane was started.
   void Start();
@@ -52,6 +56,8 @@ class Replication {
   void Enter(bool replace, Done done);
   // Promotes the secondary, and goes on in `mode`. From a replica that is in step nothing is lost, or nothing changes.
   void Leave(SecondaryMode mode, Done done);
+  // The primary has accepted a write while the secondary is a replica. Is what becomes of it there the same?
+  void OnWritten(const CommandRow& row, RequestView request, const KeyIndices& keys, int db, uint64_t order);
   // One of the two is under way.
   bool busy() const { return change_.has_value(); }
 
@@ -136,6 +142,7 @@ class Replication {
 
   Io* io_;
   const Config* config_;
+  DirtySet* dirty_;
   Lane* lane_;
   Keeper* keeper_;
   PrivatePool* pool_;

@@ -9,6 +9,7 @@
 #include "fmt/format.h"
 #include "protocol/reply.h"
 #include "protocol/secret.h"
+#include "proxy/admin_fields.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -17,103 +18,13 @@ namespace crossfade {
 namespace {
 
 using Json = nlohmann::json;
-constexpr int64_t kMaxPauseMs = 60'000;
-
-HttpResponse Ok(const Json& json, int status = 200) {
-  HttpResponse response;
-  response.status = status;
-  response.body = Dump(json);
-  return response;
-}
-
-HttpResponse FromStatus(const absl::Status& status) {
-  const std::string message(status.message());
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:
-      return HttpError(400, message);
-    case absl::StatusCode::kFailedPrecondition:
-      return Ok({{"error", message}, {"reason", message}}, 409);
-    default:
-      return HttpError(500, message);
-  }
-}
-
-// Reads the fields of a JSON object by name and type; remembers every mistake.
-class Fields {
- public:
-  explicit Fields(const std::string& body) : json_(body.empty() ? Json::object() : Json::parse(body, nullptr, false)) {
-    if (json_.is_discarded() || !json_.is_object()) {
-      json_ = Json::object();
-      Complain("the body must be a JSON object");
-    }
-  }
-
-  void Percent(const char* name, std::optional<double>* out) {
-    const Json* value = Take(name);
-    if (value == nullptr) return;
-    const double percent = value->is_number() ? value->get<double>() : -1;
-    if (percent >= 0 && percent <= 100) {
-      *out = percent;
-    } else {
-      Complain(fmt::format("{}: expected a number from 0 to 100", name));
-    }
-  }
-  template <typename E>
-  void Word(const char* name, std::optional<E>* out, const char* expected) {
-    const Json* value = Take(name);
-    if (value == nullptr) return;
-    E parsed{};
-    if (value->is_string() && ParseName(value->get<std::string>(), &parsed)) {
-      *out = parsed;
-    } else {
-      Complain(fmt::format("{}: expected {}", name, expected));
-    }
-  }
-  void Flag(const char* name, std::optional<bool>* out) {
-    const Json* value = Take(name);
-    if (value == nullptr) return;
-    if (value->is_boolean()) {
-      *out = value->get<bool>();
-    } else {
-      Complain(fmt::format("{}: expected true or false", name));
-    }
-  }
-  void Milliseconds(const char* name, int64_t* out) {
-    const Json* value = Take(name);
-    if (value == nullptr) return;
-    const double ms = value->is_number() ? value->get<double>() : -1;
-    if (ms >= 0 && ms <= static_cast<double>(kMaxPauseMs)) {
-      *out = static_cast<int64_t>(ms);
-    } else {
-      Complain(fmt::format("{}: expected milliseconds from 0 to {}", name, kMaxPauseMs));
-    }
-  }
-  // After all fields were taken: what is left is unknown.
-  absl::Status Done() {
-    for (const auto& [name, value] : json_.items()) Complain(fmt::format("{}: unknown field", name));
-    return mistakes_.empty() ? absl::OkStatus() : absl::InvalidArgumentError(mistakes_);
-  }
-  void Complain(const std::string& mistake) { mistakes_ += (mistakes_.empty() ? "" : "; ") + mistake; }
-
- private:
-  const Json* Take(const char* name) {
-    const auto found = json_.find(name);
-    if (found == json_.end()) return nullptr;
-    taken_ = std::move(*found);
-    json_.erase(found);
-    return &taken_;
-  }
-
-  Json json_, taken_;
-  std::string mistakes_;
-};
 
 class AdminApi {
  public:
   explicit AdminApi(Proxy* proxy) : proxy_(proxy) {}
 
   void Handle(const HttpRequest& request, const HttpServer::Responder& respond) const {
-    if (request.path == "/healthz") return respond(Ok({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
+    if (request.path == "/healthz") return respond(JsonResponse({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
     if (request.path == "/readyz") return respond(Ready());
     if (const auto origin = request.headers.find("origin");
         origin != request.headers.end() && !SameOrigin(request, origin->second)) {
@@ -125,12 +36,12 @@ class AdminApi {
       return respond(std::move(response));
     }
     const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
-    if (call == "GET /api/v1/status") return respond(Ok(StatusJson(*proxy_)));
+    if (call == "GET /api/v1/status") return respond(JsonResponse(StatusJson(*proxy_)));
     if (call == "PATCH /api/v1/routing") return PatchRouting(request, respond);
     if (call == "POST /api/v1/flip") return PostFlip(request, respond);
     if (call == "POST /api/v1/reload") return respond(PostReload(request));
     if (call == "POST /api/v1/resync") return respond(After(proxy_->Resync()));
-    if (call == "GET /api/v1/backfill") return respond(Ok(BackfillJson(*proxy_)));
+    if (call == "GET /api/v1/backfill") return respond(JsonResponse(BackfillJson(*proxy_)));
     if (call == "POST /api/v1/backfill") return respond(PostBackfill(request));
     if (call == "DELETE /api/v1/backfill") return respond(After(proxy_->CancelBackfill()));
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
@@ -157,11 +68,11 @@ class AdminApi {
     Json json = {
         {"ready", ready}, {"primary", SideName(proxy_->migration().primary())}, {"state", upstream.StateWord()}};
     if (!ready) json["error"] = proxy_->stopping() ? "the proxy is stopping" : upstream.last_error();
-    return Ok(json, ready ? 200 : 503);
+    return JsonResponse(json, ready ? 200 : 503);
   }
 
   HttpResponse After(const absl::Status& status) const {
-    return status.ok() ? Ok(RoutingJson(*proxy_)) : FromStatus(status);
+    return status.ok() ? JsonResponse(RoutingJson(*proxy_)) : FromStatus(status);
   }
 
   void PatchRouting(const HttpRequest& request, const HttpServer::Responder& respond) const {
@@ -178,7 +89,7 @@ class AdminApi {
     fields.Flag("replace", &replace);
     if (const absl::Status status = fields.Done(); !status.ok()) return respond(FromStatus(status));
     proxy_->ChangeInSteps(change, replace.value_or(false),
-                          [this, respond](const absl::Status& status) { respond(After(status)); });
+                          [api = *this, respond](const absl::Status& status) { respond(api.After(status)); });
   }
 
   void PostFlip(const HttpRequest& request, const HttpServer::Responder& respond) const {
@@ -205,7 +116,7 @@ class AdminApi {
       if (flip.dry_run) json.update({{"dry_run", true}, {"would_flip", result.would_flip}});
       if (!result.reason.empty())
         json[flip.force && (result.flipped || result.would_flip) ? "lost" : "reason"] = result.reason;
-      respond(Ok(json, result.flipped || result.would_flip ? 200 : 409));
+      respond(JsonResponse(json, result.flipped || result.would_flip ? 200 : 409));
     });
   }
 
@@ -213,7 +124,7 @@ class AdminApi {
     Fields fields(request.body);
     if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
     const absl::Status started = proxy_->StartBackfill();
-    return started.ok() ? Ok(BackfillJson(*proxy_), 202) : FromStatus(started);
+    return started.ok() ? JsonResponse(BackfillJson(*proxy_), 202) : FromStatus(started);
   }
 
   // Mistakes are told one by one; nothing has changed then.
@@ -223,7 +134,7 @@ class AdminApi {
     const auto changes = proxy_->Reload();
     if (!changes.ok()) {
       const std::string message(changes.status().message());
-      return Ok({{"error", message}, {"reason", message}}, 409);
+      return JsonResponse({{"error", message}, {"reason", message}}, 409);
     }
     Json changed = Json::array(), kept = Json::array();
     for (const ConfigChange& change : *changes) {
@@ -231,7 +142,7 @@ class AdminApi {
       if (!change.fixed.empty()) json["reason"] = std::string(change.fixed);
       (change.fixed.empty() ? changed : kept).push_back(std::move(json));
     }
-    return Ok({{"changed", changed}, {"kept", kept}, {"hash", proxy_->config_hash()}});
+    return JsonResponse({{"changed", changed}, {"kept", kept}, {"hash", proxy_->config_hash()}});
   }
 
   HttpResponse GetMismatches(const HttpRequest& request) const {
@@ -241,7 +152,7 @@ class AdminApi {
       if (!number || *number < 0) return HttpError(400, "limit: expected a number");
       limit = static_cast<size_t>(*number);
     }
-    return Ok(MismatchesJson(*proxy_, limit));
+    return JsonResponse(MismatchesJson(*proxy_, limit));
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {

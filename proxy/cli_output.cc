@@ -79,10 +79,10 @@ void AppendTraffic(const json& status, std::string* out) {
     std::string line = Count(status, {"dirty", "keys"}, "keys");
     if (overflowed) line += ", and everything else is taken to be dirty";
     if (NumberAt(status, {"dirty", "keys"}) > 0 && Find(status, {"repair"}) != nullptr) {
-      line += BoolAt(status, {"repair", "enabled"})
-                  ? fmt::format(" ({} repaired, {:.0f} s left at best)", Grouped(NumberAt(status, {"dirty", "repaired"})),
-                                NumberAt(status, {"repair", "seconds_left"}))
-                  : " (repair is off)";
+      line += BoolAt(status, {"repair", "enabled"}) ? fmt::format(" ({} repaired, {:.0f} s left at best)",
+                                                                  Grouped(NumberAt(status, {"dirty", "repaired"})),
+                                                                  NumberAt(status, {"repair", "seconds_left"}))
+                                                    : " (repair is off)";
     }
     Line(out, "dirty", line);
   }
@@ -207,7 +207,8 @@ std::string RenderStatus(const json& status) {
   for (const std::string& note : NotesIn(status, {"attention", "warnings"})) Line(&out, "ATTENTION", note);
   Line(&out, "primary", TextAt(status, {"primary"}, "?") + ", acknowledged by " + TextAt(status, {"ack"}, "?"));
   Line(&out, "secondary", SecondaryLine(status));
-  if (const json* replication = Find(status, {"replication"}); TextAt(status, {"secondary"}) == "replica" && replication)
+  if (const json* replication = Find(status, {"replication"});
+      TextAt(status, {"secondary"}) == "replica" && replication)
     Line(&out, "replication", ReplicationLine(*replication));
   std::string of = TextAt(status, {"split"}) == "random" ? "requests" : "keys";
   Line(&out, "routing",

@@ -98,9 +98,10 @@ std::string FlipRunner::WhyNotYet() {
 // promoted, and follows: what is left to check is the same as for any other secondary. A dry run ends before that.
 std::string FlipRunner::WhyNotInStep() {
   if (dirty_->everything() || dirty_->size() > kMaxDirtyHeld) {
-    return fmt::format("{} keys are dirty, which replication does not carry exactly: crossfade secondary follow lets "
-                       "them be copied, then flip",
-                       dirty_->everything() ? "all" : std::to_string(dirty_->size()));
+    return fmt::format(
+        "{} keys are dirty, which replication does not carry exactly: crossfade secondary follow lets "
+        "them be copied, then flip",
+        dirty_->everything() ? "all" : std::to_string(dirty_->size()));
   }
   if (state_ == State::kArming) return replication_->WhyNotNear();
   if (!lane_->drained()) return fmt::format("{} commands were still in flight", lane_->slots_in_use());

@@ -97,9 +97,9 @@ class FlipRunner {
   Fence fence_ =
       Fence::kNotAsked;  // both stores have answered since the requests are held, and the next one takes writes
   std::string fence_why_ = "the stores have not answered";
-  bool was_replica_ = false;      // at the start
-  bool handing_over_ = false;     // the replica's offset is waited for, or its promotion
-  int64_t promoted_us_ = 0;       // a promotion was sent then, in this flip
+  bool was_replica_ = false;       // at the start
+  bool handing_over_ = false;      // the replica's offset is waited for, or its promotion
+  int64_t promoted_us_ = 0;        // a promotion was sent then, in this flip
   std::string lost_by_promotion_;  // by force, before the replica had everything
 };
 

@@ -113,10 +113,10 @@ void Keeper::OnSeen(Side side, const ServerInfo& info, uint64_t order) {
         SideName(side)));
   } else if (!same && (migration_.synced != Synced::kNo || counters_->writes_total > 0 || dirty_->everything())) {
     // "Everything is dirty": the stores did agree until a crash, and a sweep would begin by itself.
-    const char* meanwhile =
-        migration_.replicating() ? "Its replica ({}) takes over whatever it holds, by itself: what is missing here is "
-                                   "missing there as soon as it has resynchronised"
-                                 : "Sweeps and repairs are stopped so that the copy on the secondary ({}) stays";
+    const char* meanwhile = migration_.replicating()
+                                ? "Its replica ({}) takes over whatever it holds, by itself: what is missing here is "
+                                  "missing there as soon as it has resynchronised"
+                                : "Sweeps and repairs are stopped so that the copy on the secondary ({}) stays";
     migration_.distrust = fmt::format(
         "the primary ({}) came back as another process and may have lost data; it holds {} keys now. {}. If the "
         "primary is right: crossfade resync. If the secondary is: crossfade flip {} --force",

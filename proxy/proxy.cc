@@ -102,10 +102,10 @@ absl::Status Proxy::Open() {
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
   pool_->set_account(&memory_);
   pool_->set_name(name);
-  replication_ = std::make_unique<Replication>(io_, &config_, &dirty_, lane_.get(), keeper_.get(), pool_.get(), repair_.get(),
-                                               Replication::Hooks{[this](bool holding) { Hold(holding); },
-                                                                  [this] { return WhyBusy(); },
-                                                                  [this] { ReplicationChanged(); }});
+  replication_ =
+      std::make_unique<Replication>(io_, &config_, &dirty_, lane_.get(), keeper_.get(), pool_.get(), repair_.get(),
+                                    Replication::Hooks{[this](bool holding) { Hold(holding); },
+                                                       [this] { return WhyBusy(); }, [this] { ReplicationChanged(); }});
   flip_->set_replication(replication_.get());
   watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
   feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));

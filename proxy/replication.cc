@@ -193,16 +193,13 @@ void Replication::JudgeUnknown() {
 void Replication::Move(State to, const std::string& error) {
   if (to != state_) {
     spdlog::log(to == State::kNoReplica || to == State::kElsewhere ? spdlog::level::warn : spdlog::level::info,
-                "event=replication_state state={} from={} lag_bytes={} reason=\"{}\"", Name(to),
-                StateWord(), lag_bytes(), error);
+                "event=replication_state state={} from={} lag_bytes={} reason=\"{}\"", Name(to), StateWord(),
+                lag_bytes(), error);
   }
   state_ = to;
   error_ = to == State::kSyncing ? "" : error;  // nothing is wrong then
   const bool lost = to == State::kNoReplica || to == State::kElsewhere || to == State::kPromoting;
-  keeper_->NoteReplication(to == State::kStreaming ? Synced::kYes
-                           : lost                  ? Synced::kNo
-                                                   : Synced::kCopying,
-                           error);
+  keeper_->NoteReplication(to == State::kStreaming ? Synced::kYes : lost ? Synced::kNo : Synced::kCopying, error);
 }
 
 // INFO doesn't tell why a replica is not let in. So the primary is asked what it says to who comes as that one does.
@@ -222,8 +219,8 @@ void Replication::SayWhyDown() {
     const Reply user = ParseReply((*replies)[0]), password = ParseReply((*replies)[1]);
     if (user.items.size() == 2 && password.items.size() == 2)
       return AskAsReplica(std::string(user.items[1].text), std::string(password.items[1].text));
-    why_down_ = fmt::format("what it logs in with can't be seen (CONFIG GET: {}); its log says why",
-                            ErrorText((*replies)[1]));
+    why_down_ =
+        fmt::format("what it logs in with can't be seen (CONFIG GET: {}); its log says why", ErrorText((*replies)[1]));
   });
 }
 
@@ -269,8 +266,7 @@ void Replication::OnWritten(const CommandRow& row, RequestView request, const Ke
   if (row.name == "sort" && keys.size() > 1) {
     for (size_t i = 2; i < request.argc(); ++i) {
       if (!EqualsIgnoreCase(request.arg(i), "by")) continue;
-      dirty_->Mark(db, request.arg(keys.back()), DirtyCause::kEffectUnknown, order);
-      break;
+      return dirty_->Mark(db, request.arg(keys.back()), DirtyCause::kEffectUnknown, order);
     }
   }
   if (dirty_->clean()) return;
@@ -317,28 +313,29 @@ std::string Replication::WhyNotEqual() {
   std::string info;
   AppendCommand(&info, {"INFO", "replication"});
   const Side primary = keeper_->migration().primary();
-  Ask(knows_target ? OtherSide(primary) : primary, info, 1, [this, knows_target, id = handover_](const Replies& replies) {
-    if (id != handover_) return;
-    asking_offset_ = false;
-    if (!replies.ok() || IsErrorReply(replies->front())) {
-      handover_why_ = fmt::format("{} did not say how far it is", knows_target ? SecondaryName() : PrimaryName());
-      return;
-    }
-    const ReplicationInfo info = ParseReplication(ParseReply(replies->front()).text);
-    if (!knows_target) {
-      target_ = info;
-      return;
-    }
-    secondary_ = info;
-    const bool same = info.replid.empty() || info.replid == target_->replid ||
-                      lane_->secondary().info().product == "dragonfly";
-    handover_why_ = !info.replica || !info.link_up || !same
-                        ? fmt::format("{} is not connected to {}", SecondaryName(), PrimaryName())
-                    : info.offset < target_->offset
-                        ? fmt::format("{} has applied {} of the {} bytes that {} has written", SecondaryName(),
-                                      info.offset, target_->offset, PrimaryName())
-                        : "";
-  });
+  Ask(knows_target ? OtherSide(primary) : primary, info, 1,
+      [this, knows_target, id = handover_](const Replies& replies) {
+        if (id != handover_) return;
+        asking_offset_ = false;
+        if (!replies.ok() || IsErrorReply(replies->front())) {
+          handover_why_ = fmt::format("{} did not say how far it is", knows_target ? SecondaryName() : PrimaryName());
+          return;
+        }
+        const ReplicationInfo info = ParseReplication(ParseReply(replies->front()).text);
+        if (!knows_target) {
+          target_ = info;
+          return;
+        }
+        secondary_ = info;
+        const bool same =
+            info.replid.empty() || info.replid == target_->replid || lane_->secondary().info().product == "dragonfly";
+        handover_why_ = !info.replica || !info.link_up || !same
+                            ? fmt::format("{} is not connected to {}", SecondaryName(), PrimaryName())
+                        : info.offset < target_->offset
+                            ? fmt::format("{} has applied {} of the {} bytes that {} has written", SecondaryName(),
+                                          info.offset, target_->offset, PrimaryName())
+                            : "";
+      });
   return handover_why_.empty() ? "the stores have not said how far they are" : handover_why_;
 }
 

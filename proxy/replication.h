@@ -133,11 +133,11 @@ class Replication {
   void Finish(const absl::Status& status);
 
   static constexpr int64_t kWatchMs = 200;
-  static constexpr int64_t kAnswerMs = 1000;         // a store that says nothing for so long is not there
-  static constexpr int64_t kMaxPauseMs = 500;        // requests are held for so long to begin or to end, at most
-  static constexpr int64_t kMaxLagBytes = 1 << 20;   // more is not waited for with requests held
-  static constexpr int64_t kAskWhyAfterMs = 500;     // a link that is down for so long is asked about
-  static constexpr int64_t kAskWhyEveryMs = 3000;
+  static constexpr int64_t kAnswerMs = 1000;        // a store that says nothing for so long is not there
+  static constexpr int64_t kMaxPauseMs = 500;       // requests are held for so long to begin or to end, at most
+  static constexpr int64_t kMaxLagBytes = 1 << 20;  // more is not waited for with requests held
+  static constexpr int64_t kAskWhyAfterMs = 500;    // a link that is down for so long is asked about
+  static constexpr int64_t kAskWhyEveryMs = 1000;
   static constexpr int kLooksUntilSure = 3;
 
   Io* io_;
@@ -169,12 +169,12 @@ class Replication {
   bool asking_offset_ = false;
   std::optional<ReplicationInfo> target_;  // the primary's, with requests held
   Promotion promotion_ = Promotion::kNone;
-  bool awaited_ = false;         // somebody holds requests until the promotion is confirmed
-  bool in_step_ = false;         // … and the secondary had applied everything before it
-  int64_t doomed_ = 0;           // the connection that may still carry it (CLIENT ID)
-  std::string doomed_run_;       // … to this process
-  int looks_ = 0;                // since then, that found a replica
-  std::string handover_why_;     // what holds it up
+  bool awaited_ = false;      // somebody holds requests until the promotion is confirmed
+  bool in_step_ = false;      // … and the secondary had applied everything before it
+  int64_t doomed_ = 0;        // the connection that may still carry it (CLIENT ID)
+  std::string doomed_run_;    // … to this process
+  int looks_ = 0;             // since then, that found a replica
+  std::string handover_why_;  // what holds it up
 
   std::optional<Change> change_;
 };

@@ -53,9 +53,10 @@ std::string Replication::WhyNotEnter() const {
     }
   }
   if (lane_->primary().info().product == "dragonfly") {
-    return fmt::format("{} is a Dragonfly, which serves no PSYNC: nothing but a Dragonfly can replicate from it. Use a "
-                       "backfill",
-                       PrimaryName());
+    return fmt::format(
+        "{} is a Dragonfly, which serves no PSYNC: nothing but a Dragonfly can replicate from it. Use a "
+        "backfill",
+        PrimaryName());
   }
   const Address& from = config_->backend(migration.primary()).address;
   if (IsLoopback(from.host) && !IsLoopback(config_->backend(migration.secondary()).address.host)) {
@@ -91,9 +92,10 @@ void Replication::CheckPrimary(const Replies& replies) {
   if (IsErrorReply((*replies)[0])) return refuse(ErrorText((*replies)[0]));
   primary_ = ParseReplication(ParseReply((*replies)[0]).text);
   if (primary_.replica) {
-    return refuse(fmt::format("it is itself a replica, of {}, and would go on taking writes from there. REPLICAOF NO "
-                              "ONE on it first",
-                              primary_.master));
+    return refuse(
+        fmt::format("it is itself a replica, of {}, and would go on taking writes from there. REPLICAOF NO "
+                    "ONE on it first",
+                    primary_.master));
   }
   if (SaysUnknown((*replies)[1])) return refuse("it serves no PSYNC (the command is unknown there)");
   if (const std::string why = DryRunRefusal((*replies)[2]); !why.empty()) return refuse(why);
@@ -102,8 +104,8 @@ void Replication::CheckPrimary(const Replies& replies) {
   std::string commands;
   AppendCommand(&commands, {"INFO"});
   AppendCommand(&commands, {"COMMAND", "INFO", "replicaof"});
-  AppendCommand(&commands, {"ACL", "DRYRUN", UserOf(config_->backend(side)), "REPLICAOF", from.host,
-                            std::to_string(from.port)});
+  AppendCommand(&commands,
+                {"ACL", "DRYRUN", UserOf(config_->backend(side)), "REPLICAOF", from.host, std::to_string(from.port)});
   AppendCommand(&commands, {"CONFIG", "GET", "masteruser"});
   AppendCommand(&commands, {"CONFIG", "GET", "masterauth"});
   Ask(side, commands, 5, [this](const Replies& answers) { CheckSecondary(answers); });
@@ -126,14 +128,16 @@ void Replication::CheckSecondary(const Replies& replies) {
   const bool ours = Ours(secondary_);
   change_->adopt = ours && secondary_.link_up;
   if (!ours && !change_->replace && secondary_.replica) {
-    return refuse(fmt::format("{} is a replica of another server, {}. crossfade secondary replica --replace takes it "
-                              "from there",
-                              name, secondary_.master));
+    return refuse(
+        fmt::format("{} is a replica of another server, {}. crossfade secondary replica --replace takes it "
+                    "from there",
+                    name, secondary_.master));
   }
   if (!ours && !change_->replace && info.keys > 0) {
-    return refuse(fmt::format("{} holds {} keys, and REPLICAOF throws them away. If that is meant: crossfade secondary "
-                              "replica --replace",
-                              name, info.keys));
+    return refuse(
+        fmt::format("{} holds {} keys, and REPLICAOF throws them away. If that is meant: crossfade secondary "
+                    "replica --replace",
+                    name, info.keys));
   }
   change_->user = ConfigValue((*replies)[3]);
   change_->password = ConfigValue((*replies)[4]);
@@ -263,11 +267,10 @@ void Replication::Leave(SecondaryMode mode, Done done) {
     return;
   }
   if (promotable && !off) {
-    return Finish(absl::FailedPreconditionError(
-        fmt::format("{} is {}: {}. It can't be promoted now, and would refuse every write; crossfade secondary off "
-                    "leaves it as it is",
-                    SecondaryName(), lane_->secondary().upstream().StateWord(),
-                    lane_->secondary().upstream().last_error())));
+    return Finish(absl::FailedPreconditionError(fmt::format(
+        "{} is {}: {}. It can't be promoted now, and would refuse every write; crossfade secondary off "
+        "leaves it as it is",
+        SecondaryName(), lane_->secondary().upstream().StateWord(), lane_->secondary().upstream().last_error())));
   }
   End(mode, false, WhyNotInStep());
   Finish(absl::OkStatus());
@@ -299,8 +302,8 @@ void Replication::StepLeave(int64_t waited_ms) {
     End(change.to, false, WhyNotInStep());
     return Finish(absl::OkStatus());
   }
-  Finish(absl::FailedPreconditionError(fmt::format("{}: {}. crossfade status says what becomes of it", SecondaryName(),
-                                                   why)));
+  Finish(absl::FailedPreconditionError(
+      fmt::format("{}: {}. crossfade status says what becomes of it", SecondaryName(), why)));
 }
 
 }  // namespace crossfade

@@ -85,8 +85,8 @@ Json Attention(const Proxy& proxy) {
           fmt::format("the {} ({}) does not let Crossfade end its own broken connection (CLIENT KILL: {}): what that "
                       "one still carried may be applied late. Allow CLIENT KILL, then run a backfill",
                       role, SideName(side), link.info().kill_refused));
-    } else if (link.info().is_replica && !(migration.replicating() && side == migration.secondary() &&
-                                           proxy.replication().as_intended())) {
+    } else if (link.info().is_replica &&
+               !(migration.replicating() && side == migration.secondary() && proxy.replication().as_intended())) {
       list.push_back(
           fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
     }

@@ -421,7 +421,8 @@ TEST(Names, RoundTrip) {
     return ParseName(name, &parsed) && parsed == value;
   };
   for (Side side : {Side::kOld, Side::kNew}) EXPECT_TRUE(round_trips(side, SideName(side)));
-  for (SecondaryMode mode : {SecondaryMode::kFollow, SecondaryMode::kJournal, SecondaryMode::kOff}) {
+  for (SecondaryMode mode :
+       {SecondaryMode::kFollow, SecondaryMode::kJournal, SecondaryMode::kOff, SecondaryMode::kReplica}) {
     EXPECT_TRUE(round_trips(mode, Name(mode)));
   }
   for (AckMode mode : {AckMode::kPrimary, AckMode::kBoth}) EXPECT_TRUE(round_trips(mode, Name(mode)));

@@ -237,9 +237,6 @@ class PasswordTest(ReplicationTest):
         with rig.new.client() as new:
             new.config_set("masterauth", "wrong")
         rig.admin.wait_status(lambda status: "WRONGPASS" in status["replication"]["error"], 20, "the other reason")
-        status, answer = rig.admin.flip_answer("new")
-        self.assertEqual(status, 409)
-        self.assertIn("WRONGPASS", answer["reason"])
         with rig.new.client() as new:
             new.config_set("masterauth", self.PASSWORD)
         self.wait_streaming(rig)

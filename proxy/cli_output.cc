@@ -209,7 +209,7 @@ std::string RenderStatus(const json& status) {
   Line(&out, "secondary", SecondaryLine(status));
   if (const json* replication = Find(status, {"replication"});
       TextAt(status, {"secondary"}) == "replica" && replication)
-    Line(&out, "replication", ReplicationLine(*replication));
+    Line(&out, "replica", ReplicationLine(*replication));
   std::string of = TextAt(status, {"split"}) == "random" ? "requests" : "keys";
   Line(&out, "routing",
        fmt::format("{} % of {} read from new, {} % of reads compared{}", TextAt(status, {"reads_new"}, "?"), of,

@@ -34,11 +34,12 @@ void Proxy::ChangeInSteps(const RoutingChange& change, bool replace, std::functi
   if (!change.secondary || (!begins && !migration().replicating())) return done(Change(change));
   RoutingChange rest = change;
   rest.secondary.reset();
-  const auto then = [this, rest, done = std::move(done)](const absl::Status& status) {
-    done(status.ok() ? Change(rest) : status);
-  };
-  if (begins) return replication_->Enter(replace, then);
-  replication_->Leave(*change.secondary, then);
+  if (rest.reads_new || rest.compare || rest.ack || rest.split || rest.on_miss || rest.cold) {
+    return done(absl::FailedPreconditionError(
+        "replication begins and ends by steps, which may be refused: change nothing else in the same request"));
+  }
+  if (begins) return replication_->Enter(replace, std::move(done));
+  replication_->Leave(*change.secondary, std::move(done));
 }
 
 // What must not run while the secondary becomes a replica, or ceases to be one.

@@ -302,11 +302,13 @@ void Replication::BeginHandover() {
   ++handover_;
   asking_offset_ = false;
   target_.reset();
+  refusal_.clear();
   handover_why_ = "the stores have not said how far they are";
   awaited_ = true;
 }
 
 std::string Replication::WhyNotEqual() {
+  if (!refusal_.empty()) return refusal_;
   if (target_ && secondary_.offset >= target_->offset && secondary_.link_up && handover_why_.empty()) return {};
   if (std::exchange(asking_offset_, true)) return handover_why_;
   const bool knows_target = target_.has_value();
@@ -367,8 +369,9 @@ void Replication::PromotionAnswered(const Replies& replies) {
   const bool refused = IsErrorReply(replies->front());
   const ReplicationInfo info = ParseReplication(ParseReply(replies->back()).text);
   if (refused || IsErrorReply(replies->back()) || info.replica) {
-    handover_why_ = fmt::format("{} can't be promoted: {}", SecondaryName(),
-                                refused ? ErrorText(replies->front()) : "it says that it is a replica still");
+    refusal_ = handover_why_ =
+        fmt::format("{} can't be promoted: {}", SecondaryName(),
+                    refused ? ErrorText(replies->front()) : "it says that it is a replica still");
     return;
   }
   if (!awaited_) {

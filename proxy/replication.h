@@ -174,6 +174,7 @@ class Replication {
   int64_t doomed_ = 0;        // the connection that may still carry it (CLIENT ID)
   std::string doomed_run_;    // … to this process
   int looks_ = 0;             // since then, that found a replica
+  std::string refusal_;       // what the secondary said to a promotion
   std::string handover_why_;  // what holds it up
 
   std::optional<Change> change_;

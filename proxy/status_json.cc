@@ -67,6 +67,12 @@ void TroubleOfSecondary(const Proxy& proxy, Json* list) {
   }
 }
 
+// As opposed to the secondary that is meant to be the primary's.
+bool IsStrangersReplica(const Proxy& proxy, Side side) {
+  const bool meant = proxy.migration().replicating() && side == proxy.migration().secondary();
+  return proxy.lane().link(side).info().is_replica && !(meant && proxy.replication().as_intended());
+}
+
 // What a person must know or do now. Empty when all is well.
 Json Attention(const Proxy& proxy) {
   Json list = Json::array();
@@ -85,8 +91,7 @@ Json Attention(const Proxy& proxy) {
           fmt::format("the {} ({}) does not let Crossfade end its own broken connection (CLIENT KILL: {}): what that "
                       "one still carried may be applied late. Allow CLIENT KILL, then run a backfill",
                       role, SideName(side), link.info().kill_refused));
-    } else if (link.info().is_replica &&
-               !(migration.replicating() && side == migration.secondary() && proxy.replication().as_intended())) {
+    } else if (IsStrangersReplica(proxy, side)) {
       list.push_back(
           fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
     }

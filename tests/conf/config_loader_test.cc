@@ -305,6 +305,12 @@ TEST(ConfigLoader, MissingBackendsSayHowToGiveThem) {
             "configuration file");
 }
 
+TEST(ConfigLoader, ReplicationIsNothingToBeginWith) {
+  const std::string error = ErrorOf(Parse("[routing]\nsecondary = \"replica\"\n"));
+  EXPECT_NE(error.find("got \"replica\""), std::string::npos) << error;
+  EXPECT_NE(error.find("crossfade secondary replica"), std::string::npos) << error;
+}
+
 TEST(ConfigLoader, AllMistakesAtOnceByLine) {
   EXPECT_EQ(ErrorOf(Parse("# nothing here\n"
                           "[routing]\n"

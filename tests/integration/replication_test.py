@@ -1,68 +1,16 @@
 """The replication method: new is a replica of old, until a flip, or an operator, promotes it.
 
-From then on it follows through the proxy, so the way back is a flip like any other. No client notices, nothing is copied
-by the proxy, and whatever becomes of a promotion in the midst of trouble is said.
+From then on it follows through the proxy, so the way back is a flip like any other. No client notices, and nothing is
+copied by the proxy but what the servers' replication does not carry exactly.
 """
-import random
-import threading
-import time
-from pathlib import Path
 from typing import Any, Callable
 
-import redis
-
 from admin import AdminError, wait_until
-from harness import HOST, LONG, CrossfadeTest, RedisServer, Rig, main
-from relay import Relay
-from stores import fill
+from harness import HOST, LONG, RedisServer, Rig, main
+from replicas import KEYS, OFF, PAUSE_MS, ReplicationTest
 from traffic import Load, LoadSpec
 
-AT_ONCE = ("--repl-diskless-sync-delay", "0")  # no waiting for further replicas
-OFF = '[routing]\nsecondary = "off"\n'  # so that new stays empty until it is a replica
-KEYS = 20_000 if LONG else 3000
-ROUNDS = 60 if LONG else 6
 FLIPS = 20 if LONG else 2
-PAUSE_MS = 5000  # of a flip that must succeed, however slow the machine is
-
-
-class ReplicationTest(CrossfadeTest):
-    def rig_with_data(self, **options: Any) -> Rig:
-        """old holds keys before the proxy comes; new is empty."""
-        rig = self.rig(start=False, config=OFF, old_args=AT_ONCE, new_args=AT_ONCE, **options)
-        rig.old.start()
-        with rig.old.client() as old:
-            fill(old, KEYS)
-        rig.new.start()
-        return rig
-
-    def begin(self, rig: Rig) -> Rig:
-        rig.proxy.start()
-        rig.proxy.listen, rig.proxy.admin_listen = f"{HOST}:{rig.proxy.port}", rig.admin.address
-        rig.wait_up("old", "new")
-        return rig
-
-    def replicate(self, rig: Rig, **options: Any) -> dict:
-        rig.admin.routing(secondary="replica", **options)
-        return self.wait_streaming(rig)
-
-    def wait_streaming(self, rig: Rig) -> dict:
-        return rig.admin.wait_status(lambda status: status["secondary"] == "replica" and status["synced"] == "yes"
-                                     and status["replication"]["state"] == "streaming", 30, "the replica is in step")
-
-    def refused(self, rig: Rig, **settings: Any) -> str:
-        with self.assertRaises(AdminError) as raised:
-            rig.admin.routing(**settings)
-        self.assertEqual(raised.exception.status, 409, raised.exception)
-        return raised.exception.reason
-
-    def assert_nothing_was_copied(self, status: dict) -> None:
-        self.assertEqual((status["synced"], status["dirty"]["overflows"], status["backfill"]["keys_done"]),
-                         ("yes", 0, 0), status)
-
-    def link(self, server: RedisServer) -> tuple[str, str]:
-        with server.client() as client:
-            info = client.info("replication")
-        return info["role"], info.get("master_link_status", "")
 
 
 class UnderLoadTest(ReplicationTest):
@@ -156,18 +104,11 @@ class RefusedTest(ReplicationTest):
         with rig.new.client() as new:
             self.assertIsNone(new.get("precious"))
         self.assertIn("does not follow", self.refused(rig, reads_new=50))
-        with self.assertRaises(AdminError) as raised:
-            rig.admin.start_backfill()
-        self.assertIn("replication brings everything", raised.exception.reason)
+        self.assertRaisesRegex(AdminError, "replication brings everything", rig.admin.start_backfill)
         status = rig.admin.status()
         self.assertFalse([line for line in status["attention"] if "replica" in line], status["attention"])
         self.assertEqual(rig.admin.flip("new", dry_run=True)["would_flip"], True)
         self.assertEqual(self.link(rig.new), ("slave", "up"), "a dry run has promoted")
-
-    def as_user(self, server: RedisServer, rules: str) -> str:
-        with server.client() as client:
-            client.execute_command("ACL", "SETUSER", "crossfade", "on", ">word", "~*", "&*", "+@all", *rules.split())
-        return f"redis://crossfade:word@{HOST}:{server.port}"
 
     def test_servers_that_forbid_it(self) -> None:
         def case(expected: str, prepare: Callable[[Rig], None], **options: Any) -> None:
@@ -302,149 +243,6 @@ class RestartTest(ReplicationTest):
         rig.admin.resync()
         self.wait_streaming(rig)
         self.assertEqual(rig.admin.status()["dirty"]["overflowed"], False)
-
-
-class FlipInTroubleTest(ReplicationTest):
-    def test_kill_9_during_the_flip(self) -> None:
-        rig = self.begin(self.rig_with_data())
-        rng = random.Random(5)
-        ends: dict[str, int] = {}
-        for number in range(ROUNDS):
-            self.replicate(rig, replace=True)
-            spec = LoadSpec(port=rig.proxy.port, clients=20, survive_errors=True, whole_databases=False, seed=number)
-            with Load(spec) as load:
-                load.wait_everybody()
-                self.kill_in_flip(rig, rng if number % 2 else None)
-                rig.proxy.start()
-                rig.wait_up("old", "new")
-                load.wait_operations(100)
-                result = load.stop()
-            self.assertEqual(result.wrong_count, 0, result.complaints())
-            end = self.judge(rig)
-            ends[end] = ends.get(end, 0) + 1
-            if rig.admin.status()["primary"] == "new":
-                rig.admin.flip("old", max_pause_ms=PAUSE_MS)
-        self.say(f"{ROUNDS} times kill -9 in a flip to a replica, under 20 clients: "
-                 + ", ".join(f"{count} {end}" for end, count in sorted(ends.items())))
-
-    def kill_in_flip(self, rig: Rig, rng: Any) -> None:
-        """At a random moment, or as soon as the log speaks of the promotion."""
-        begin = len(rig.proxy.log())
-
-        def flip() -> None:
-            try:
-                rig.admin.flip_answer("new", max_pause_ms=2000)
-            except OSError:
-                pass
-
-        flipping = threading.Thread(target=flip)
-        flipping.start()
-        if rng is not None:
-            time.sleep(rng.uniform(0, 0.03))
-        else:
-            deadline = time.monotonic() + 8
-            while "event=promotion" not in rig.proxy.log()[begin:] and time.monotonic() < deadline:
-                time.sleep(0.0005)
-        rig.proxy.kill()
-        flipping.join()
-
-    def judge(self, rig: Rig) -> str:
-        """Equal, or said not to be, and equal once the operator has done what it says."""
-        status = rig.admin.wait_status(lambda status: status["secondary"] == "follow" or status["synced"] == "no"
-                                       or status["replication"]["state"] == "streaming", 30, "the outcome is known")
-        primary = status["primary"]
-        if status["secondary"] == "follow":
-            rig.admin.wait_settled()
-            self.assertEqual(self.link(rig.new)[0], "master")
-            self.assert_converged(rig)
-            return f"with {primary} as primary, followed by the other"
-        self.assertEqual(primary, "old", status)
-        if status["synced"] == "no":
-            self.assertEqual(status["replication"]["state"], "no replica", status)
-            rig.admin.routing(secondary="follow")
-            rig.admin.wait_synced()
-            self.assert_converged(rig)
-            return "with new promoted, and said so"
-        rig.admin.routing(secondary="follow")  # what replication does not carry exactly is copied
-        self.assert_nothing_was_copied(self.assert_converged(rig))
-        return "as if it had not begun"
-
-    def test_a_secondary_that_is_stopped(self) -> None:
-        rig = self.begin(self.rig_with_data())
-        self.replicate(rig)
-        with Load(LoadSpec(port=rig.proxy.port, clients=8)) as load:
-            load.wait_everybody()
-            rig.new.pause()
-            began = time.monotonic()
-            code, answer = rig.admin.flip_answer("new", max_pause_ms=300)
-            took = time.monotonic() - began
-            self.assertEqual((code, answer["flipped"]), (409, False), answer)
-            self.assertLess(took, 15)
-            self.assertEqual((rig.admin.status()["primary"], rig.admin.status()["secondary"]), ("old", "replica"))
-            load.wait_operations(200)
-            rig.new.resume()
-            self.wait_streaming(rig)
-            rig.admin.flip("new", max_pause_ms=PAUSE_MS)
-            result = load.stop()
-        self.assertTrue(result.clean, result.complaints())
-        self.assert_nothing_was_copied(self.assert_converged(rig))
-
-    def relayed(self) -> tuple[Rig, Relay]:
-        rig = self.rig_with_data()
-        relay = Relay(rig.new.port)
-        self.addCleanup(relay.stop)
-        rig.proxy.new_url = relay.url
-        return self.begin(rig), relay
-
-    def test_a_promotion_that_is_confirmed_too_late(self) -> None:
-        """Writes went on meanwhile: everything is copied again, and it says why."""
-        rig, relay = self.relayed()
-        self.replicate(rig)
-        relay.set(delay=0.4)  # so the offset is known after 0.8 s, and the promotion after 1.6 s
-        code, answer = rig.admin.flip_answer("new", max_pause_ms=1000)
-        self.assertEqual(code, 409, answer)
-        with rig.proxy.client() as client:
-            client.set("written", "after the flip was given up")
-        status = rig.admin.status()
-        self.assertEqual((status["primary"], status["synced"]), ("old", "no"), status)
-        relay.heal()
-        rig.admin.wait_status(lambda status: status["secondary"] == "follow", 20, "it is known")
-        rig.admin.wait_synced()
-        self.assertIn("promoted later than it was waited for", rig.proxy.log())
-        self.assert_converged(rig)
-        with rig.new.client() as new:
-            self.assertEqual(new.get("written"), b"after the flip was given up")
-
-    def test_a_promotion_whose_answer_is_lost(self) -> None:
-        rig, relay = self.relayed()
-        self.replicate(rig)
-        relay.set(delay=0.3)
-        flipping = threading.Thread(target=lambda: rig.admin.flip_answer("new", max_pause_ms=900))
-        flipping.start()
-        wait_until(lambda: self.link(rig.new)[0] == "master", 20, "new is promoted", pause=0.005)
-        relay.cut()
-        relay.heal()
-        flipping.join()
-        with rig.proxy.client() as client:
-            client.set("written", "afterwards")
-        status = rig.admin.wait_status(lambda status: status["secondary"] == "follow", 20, "it is known")
-        self.assertEqual(status["primary"], "old")
-        rig.admin.wait_synced()
-        self.assert_converged(rig)
-
-    def test_a_forced_flip_promotes_too(self) -> None:
-        rig = self.begin(self.rig_with_data())
-        self.replicate(rig)
-        rig.old.kill()
-        rig.admin.wait_status(lambda status: status["backends"]["old"]["state"] == "down", 20, "old is down")
-        answer = rig.admin.flip("new", force=True, max_pause_ms=300)
-        self.assertIn("lost", answer)
-        with rig.proxy.client() as client:
-            client.set("written", "on new")
-            self.assertGreaterEqual(client.dbsize(), KEYS // 2)
-        rig.old.start()
-        rig.admin.wait_synced()
-        self.assert_converged(rig)
 
 
 if __name__ == "__main__":

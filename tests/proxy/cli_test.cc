@@ -303,8 +303,9 @@ TEST_F(CliTest, Settings) {
   EXPECT_THAT(out(), HasSubstr("(was 0 %); undo with: crossfade compare 0\n"));
   EXPECT_EQ(Run({"secondary", "journal"}), 0);
   EXPECT_EQ(calls_[1], R"(PATCH /api/v1/routing {"secondary":"journal"})");
-  EXPECT_EQ(Run({"secondary", "replica", "--replace", "--json"}), 0);
-  EXPECT_EQ(calls_.back(), R"(PATCH /api/v1/routing {"replace":true,"secondary":"replica"})");
+  EXPECT_THAT(out(), HasSubstr("(was follow); undo with: crossfade secondary follow\n"));
+  EXPECT_EQ(Run({"secondary", "replica", "--replace"}), 0);
+  EXPECT_EQ(calls_[1], R"(PATCH /api/v1/routing {"replace":true,"secondary":"replica"})");
   EXPECT_THAT(out(), HasSubstr("(was follow); undo with: crossfade secondary follow\n"));
   EXPECT_EQ(Run({"ack", "both"}), 0);
   EXPECT_EQ(calls_[1], R"(PATCH /api/v1/routing {"ack":"both"})");

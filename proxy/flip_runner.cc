@@ -174,7 +174,7 @@ void FlipRunner::Check() {
   // It is most likely on its way, and to go on without it would leave two stores that take writes.
   const bool patient = promoted_us_ != 0 && now_us - promoted_us_ < Replication::kGraceMs * 1000;
   if (patient && replicating() && replication_->promoting()) return;
-  if (request_.force) return replicating() && !request_.dry_run ? PromoteByForce(why) : Force();
+  if (request_.force) return replicating() ? PromoteByForce(why) : Force();
   Finish({.pause_ms = PausedMs(), .reason = fmt::format("not drained within {} ms: {}", request_.max_pause_ms, why)});
 }
 
@@ -182,6 +182,7 @@ void FlipRunner::Check() {
 void FlipRunner::PromoteByForce(const std::string& why) {
   if (promoted_us_ != 0) return Finish({.pause_ms = PausedMs(), .reason = why});
   lost_by_promotion_ = fmt::format("; what the replication had not brought: {}", why);
+  if (request_.dry_run) return Force();
   promoted_us_ = io_->clock()->NowUs();
   replication_->Promote(false);
 }

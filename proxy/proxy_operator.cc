@@ -32,9 +32,7 @@ absl::Status Proxy::Change(const RoutingChange& change) {
 void Proxy::ChangeInSteps(const RoutingChange& change, bool replace, std::function<void(const absl::Status&)> done) {
   const bool begins = change.secondary == SecondaryMode::kReplica;
   if (!change.secondary || (!begins && !migration().replicating())) return done(Change(change));
-  RoutingChange rest = change;
-  rest.secondary.reset();
-  if (rest.reads_new || rest.compare || rest.ack || rest.split || rest.on_miss || rest.cold) {
+  if (change.reads_new || change.compare || change.ack || change.split || change.on_miss || change.cold) {
     return done(absl::FailedPreconditionError(
         "replication begins and ends by steps, which may be refused: change nothing else in the same request"));
   }

@@ -26,6 +26,8 @@ const char* Name(SecondaryMode mode) {
       return "journal";
     case SecondaryMode::kOff:
       return "off";
+    case SecondaryMode::kReplica:
+      return "replica";
   }
   return "?";
 }
@@ -65,7 +67,8 @@ bool ParseName(const std::string& text, Side* out) {
 }
 
 bool ParseName(const std::string& text, SecondaryMode* out) {
-  return FindByName(text, {SecondaryMode::kFollow, SecondaryMode::kJournal, SecondaryMode::kOff}, out);
+  return FindByName(
+      text, {SecondaryMode::kFollow, SecondaryMode::kJournal, SecondaryMode::kOff, SecondaryMode::kReplica}, out);
 }
 
 bool ParseName(const std::string& text, AckMode* out) {

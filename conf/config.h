@@ -9,7 +9,7 @@
 namespace crossfade {
 
 enum class Side : uint8_t { kOld = 0, kNew = 1 };
-enum class SecondaryMode : uint8_t { kFollow, kJournal, kOff };
+enum class SecondaryMode : uint8_t { kFollow, kJournal, kOff, kReplica };
 enum class AckMode : uint8_t { kPrimary, kBoth };
 enum class SplitMode : uint8_t { kKey, kRandom };
 enum class OnMiss : uint8_t { kNil, kPrimary };

@@ -148,6 +148,13 @@ void Loader::ReadRouting(Section section) {
   RoutingConfig* routing = &config_.routing;
   section.Choice("primary", "\"old\" or \"new\"", &routing->primary);
   section.Choice("secondary", "\"follow\", \"journal\" or \"off\"", &routing->secondary);
+  if (routing->secondary == SecondaryMode::kReplica) {
+    // It throws away what the secondary holds, and both stores are asked first: a file can't be answered.
+    routing->secondary = SecondaryMode::kFollow;
+    mistakes_.Add(section.Whole(),
+                  "secondary: expected \"follow\", \"journal\" or \"off\" to begin with, got \"replica\"; begin with "
+                  "\"off\", then say: crossfade secondary replica");
+  }
   section.Choice("ack", "\"primary\" or \"both\"", &routing->ack);
   section.Percent("reads_new", &routing->reads_new);
   section.Percent("compare", &routing->compare);

@@ -86,14 +86,15 @@ class AdminApi {
   void PatchRouting(const HttpRequest& request, const HttpServer::Responder& respond) const {
     Fields fields(request.body);
     RoutingChange change;
-    std::optional<bool> snapshot, elsewhere;
+    std::optional<bool> snapshot, elsewhere, replace;
     fields.Percent("reads_new", &change.reads_new);
     fields.Percent("compare", &change.compare);
     fields.Word("ack", &change.ack, "\"primary\" or \"both\"");
-    fields.Word("secondary", &change.secondary, "\"follow\", \"journal\" or \"off\"");
+    fields.Word("secondary", &change.secondary, "\"follow\", \"journal\", \"replica\" or \"off\"");
     fields.Word("split", &change.split, "\"key\" or \"random\"");
     fields.Word("on_miss", &change.on_miss, "\"nil\" or \"primary\"");
     fields.Flag("cold", &change.cold);
+    fields.Flag("replace", &replace);
     fields.Flag("snapshot_loaded", &snapshot);
     fields.Flag("snapshot_elsewhere", &elsewhere);
     const bool with_snapshot = snapshot.value_or(false);
@@ -104,9 +105,9 @@ class AdminApi {
     const bool alone = !change.reads_new && !change.compare && !change.ack && !change.split && !change.on_miss;
     if (with_snapshot && (!alone || change.cold)) fields.Complain("snapshot_loaded: nothing else is changed with it");
     if (const absl::Status status = fields.Done(); !status.ok()) return respond(FromStatus(status));
-    if (!with_snapshot) return respond(After(proxy_->Change(change)));
-    proxy_->FollowSnapshot(elsewhere.value_or(false),
-                           [api = *this, respond](const absl::Status& status) { respond(api.After(status)); });
+    const auto done = [api = *this, respond](const absl::Status& status) { respond(api.After(status)); };
+    if (with_snapshot) return proxy_->FollowSnapshot(elsewhere.value_or(false), done);
+    proxy_->ChangeInSteps(change, replace.value_or(false), done);
   }
 
   void PostFlip(const HttpRequest& request, const HttpServer::Responder& respond) const {

@@ -135,7 +135,7 @@ class Cli {
   BackfillArguments backfill_;
   std::string bandwidth_;
   FlipOptions flip_;
-  SnapshotOptions snapshot_;
+  SecondaryOptions secondary_;
   VerifyArguments verify_;
   std::string sample_;
   int64_t limit_ = 20;
@@ -230,18 +230,21 @@ void Cli::AddSettings() {
                          "Examples:\n  crossfade compare 10\n  crossfade compare 100\n  crossfade compare 0",
                          [this](Operator& op) { return op.SetCompare(*ParsePercent(percent_)); });
   compare->add_option("percent", percent_, "0 to 100")->required()->check(CheckPercent);
-  CLI::App* secondary =
-      AddChoice("secondary", "What the secondary receives: every write, nothing but notes, nothing",
-                "Examples:\n  crossfade secondary journal   remember written keys, send nothing\n"
-                "  crossfade secondary follow    send what was remembered, then every write\n"
-                "  crossfade secondary follow --snapshot   the same, after a snapshot of the primary, taken in\n"
-                "                                journal mode, was loaded into the secondary: the rest is there\n"
-                "  crossfade secondary off       forget the secondary; going back copies everything",
-                {"follow", "journal", "off"}, [this](Operator& op) { return op.SetSecondary(choice_, snapshot_); });
-  CLI::Option* snapshot = secondary->add_flag("--snapshot", snapshot_.loaded,
+  CLI::App* secondary = AddChoice(
+      "secondary", "What the secondary receives: every write, nothing but notes, nothing, or all by replication",
+      "Examples:\n  crossfade secondary journal   remember written keys, send nothing\n"
+      "  crossfade secondary follow    send what was remembered, then every write\n"
+      "  crossfade secondary follow --snapshot   the same, after a snapshot of the primary, taken in\n"
+      "                                journal mode, was loaded into the secondary: the rest is there\n"
+      "  crossfade secondary off       forget the secondary; going back copies everything\n"
+      "  crossfade secondary replica   the servers' own replication carries everything, until it is promoted\n"
+      "  crossfade secondary replica --replace   although the secondary holds keys: it loses them",
+      {"follow", "journal", "replica", "off"}, [this](Operator& op) { return op.SetSecondary(choice_, secondary_); });
+  CLI::Option* snapshot = secondary->add_flag("--snapshot", secondary_.snapshot,
                                               "With follow: the secondary holds a snapshot taken in journal mode");
-  secondary->add_flag("--elsewhere", snapshot_.elsewhere, "… that was not taken by the primary itself: a replica's")
+  secondary->add_flag("--elsewhere", secondary_.elsewhere, "… that was not taken by the primary itself: a replica's")
       ->needs(snapshot);
+  secondary->add_flag("--replace", secondary_.replace, "With replica: throw away what the secondary holds");
   AddChoice("ack", "Whose answer a client's write waits for",
             "Examples:\n  crossfade ack both\n  crossfade ack primary", {"primary", "both"},
             [this](Operator& op) { return op.SetAck(choice_); });

@@ -14,7 +14,7 @@ using nlohmann::json;
 
 constexpr int64_t kAnswerTimeoutMs = 15'000;
 constexpr int64_t kStoresTimeoutMs = 90'000;  // what asks the stores many questions, each with its own deadline
-constexpr int64_t kFlipTimeoutMs = 60'000;  // beyond the pause it may take: arming waits for the secondary
+constexpr int64_t kFlipTimeoutMs = 60'000;    // beyond the pause it may take: arming waits for the secondary
 
 // 25 rather than 25.0.
 json PercentJson(double percent) {
@@ -162,17 +162,21 @@ int Operator::SetCompare(double percent) {
   });
 }
 
-int Operator::SetSecondary(const std::string& value, const SnapshotOptions& snapshot) {
-  if (snapshot.loaded && value != "follow") {
-    *session_.err << "--snapshot belongs to: crossfade secondary follow --snapshot\n";
+int Operator::SetSecondary(const std::string& value, const SecondaryOptions& options) {
+  if ((options.snapshot && value != "follow") || (options.replace && value != "replica")) {
+    *session_.err << (options.snapshot ? "--snapshot belongs to: crossfade secondary follow --snapshot\n"
+                                       : "--replace belongs to: crossfade secondary replica --replace\n");
     return kExitUsage;
   }
   json also = json::object();
-  if (snapshot.loaded) also = {{"snapshot_loaded", true}, {"snapshot_elsewhere", snapshot.elsewhere}};
+  if (options.snapshot) also = {{"snapshot_loaded", true}, {"snapshot_elsewhere", options.elsewhere}};
+  if (options.replace) also["replace"] = true;
   return SetKnob("secondary", "secondary", value, also, [](const json& status) -> std::string {
     std::string mode = TextAt(status, {"secondary"});
     if (mode == "follow") return "secondary: follow: it receives every write now";
     if (mode == "journal") return "secondary: journal: nothing is sent to it now, every written key is remembered";
+    if (mode == "replica")
+      return "secondary: replica: the servers' own replication brings it everything now; crossfade status says how far";
     if (mode == "off") return "secondary: off: it falls behind now, and follow will have to copy everything again";
     return "secondary: " + mode;
   });

@@ -50,10 +50,10 @@ struct FlipOptions {
   bool force = false;
 };
 
-// With `secondary follow`.
-struct SnapshotOptions {
-  bool loaded = false;
-  bool elsewhere = false;
+struct SecondaryOptions {
+  bool snapshot = false;   // follow: it holds a snapshot that was taken in journal mode
+  bool elsewhere = false;  // … not by the primary itself
+  bool replace = false;    // replica: it may throw away what it holds
 };
 
 class Operator {
@@ -65,7 +65,7 @@ class Operator {
   int SetReads(double percent, bool cold);
   int SetCompare(double percent);
   // REQUIRES: `value` is one of the contract's names for the setting.
-  int SetSecondary(const std::string& value, const SnapshotOptions& snapshot);
+  int SetSecondary(const std::string& value, const SecondaryOptions& options);
   int SetAck(const std::string& value);
   int SetSplit(const std::string& value);
   int SetOnMiss(const std::string& value);

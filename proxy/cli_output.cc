@@ -36,6 +36,13 @@ std::string SecondaryLine(const json& status) {
   return fmt::format("{}, {}, {}", name, TextAt(status, {"secondary"}, "?"), how);
 }
 
+std::string ReplicationLine(const json& replication) {
+  std::string line = TextAt(replication, {"state"}, "?");
+  line += fmt::format(", lag {} bytes", Grouped(NumberAt(replication, {"lag_bytes"})));
+  const std::string error = TextAt(replication, {"error"});
+  return error.empty() ? line : line + ", " + error;
+}
+
 void AppendTraffic(const json& status, std::string* out) {
   if (Find(status, {"lag"}) != nullptr) {
     Line(out, "lag",
@@ -188,6 +195,9 @@ std::string RenderStatus(const json& status) {
   for (const std::string& note : NotesIn(status, {"attention", "warnings"})) Line(&out, "ATTENTION", note);
   Line(&out, "primary", TextAt(status, {"primary"}, "?") + ", acknowledged by " + TextAt(status, {"ack"}, "?"));
   Line(&out, "secondary", SecondaryLine(status));
+  if (const json* replication = Find(status, {"replication"});
+      TextAt(status, {"secondary"}) == "replica" && replication)
+    Line(&out, "replica", ReplicationLine(*replication));
   std::string of = TextAt(status, {"split"}) == "random" ? "requests" : "keys";
   Line(&out, "routing",
        fmt::format("{} % of {} read from new, {} % of reads compared{}", TextAt(status, {"reads_new"}, "?"), of,

@@ -59,6 +59,7 @@ std::string FlipRunner::WhyNever() const {
     return fmt::format("the primary ({}) is unreachable: {}; if it is gone for good, force the flip",
                        SideName(migration.primary()), lane_->primary().upstream().last_error());
   }
+  if (replicating()) return replication_->WhyNever();
   if (lane_->link(request_.to).info().is_replica) {
     return fmt::format("{} is a replica of another server and refuses writes", SideName(request_.to));
   }
@@ -68,6 +69,11 @@ std::string FlipRunner::WhyNever() const {
 // What time and repair may mend.
 std::string FlipRunner::WhyNotYet() {
   if (feeds_ != nullptr) feeds_->Prepare(request_.to);
+  if (replicating()) {
+    std::string why = WhyNotInStep();
+    if (!why.empty() || state_ == State::kDraining || feeds_ == nullptr) return why;
+    return feeds_->WhyNotPrepared();
+  }
   if (dirty_->everything()) return "everything is dirty until a sweep has copied it";
   if (dirty_->size() > 0) return fmt::format("{} keys are dirty", dirty_->size());
   if (lane_->shedding()) return "the secondary's queue has overflowed";
@@ -86,6 +92,27 @@ std::string FlipRunner::WhyNotYet() {
   if (std::string why = feeds_->WhyNotPrepared(); !why.empty() || state_ == State::kArming) return why;
   feeds_->Fence();
   return feeds_->fenced() ? "" : "messages to subscribers were still on their way";
+}
+
+// Of a replica: is it near enough to hold requests for, and, once they are held, has it applied everything? Then it is
+// promoted, and follows: what is left to check is the same as for any other secondary. A dry run ends before that.
+std::string FlipRunner::WhyNotInStep() {
+  if (dirty_->everything() || dirty_->size() > kMaxDirtyHeld) {
+    return fmt::format(
+        "{} keys are dirty, which replication does not carry exactly: crossfade secondary follow lets "
+        "them be copied, then flip",
+        dirty_->everything() ? "all" : std::to_string(dirty_->size()));
+  }
+  if (state_ == State::kArming) return replication_->WhyNotNear();
+  if (!lane_->drained()) return fmt::format("{} commands were still in flight", lane_->slots_in_use());
+  if (!std::exchange(handing_over_, true)) replication_->BeginHandover();
+  std::string why = replication_->WhyNotEqual();
+  if (!why.empty() || request_.dry_run) return why;
+  if (promoted_us_ == 0) {
+    promoted_us_ = io_->clock()->NowUs();
+    replication_->Promote(true);
+  }
+  return fmt::format("{} has not confirmed yet that it is no replica any more", SideName(request_.to));
 }
 
 // A store that has died without a word still looks reachable, and one that has become read-only has said so to nobody.
@@ -115,6 +142,10 @@ void FlipRunner::Start(const FlipRequest& request, std::function<void(const Flip
   held_us_ = 0;
   fence_ = Fence::kNotAsked;
   fence_why_ = "the stores have not answered";
+  was_replica_ = replicating();
+  handing_over_ = false;
+  promoted_us_ = 0;
+  lost_by_promotion_.clear();
   Move(State::kArming);
   if (std::string why = WhyNever(); !why.empty()) return Finish({.reason = std::move(why)});
   timer_->Start(0, kStepMs);
@@ -140,8 +171,20 @@ void FlipRunner::Check() {
   }
   if (why.empty()) return Switch(false, "");
   if (now_us - held_us_ < request_.max_pause_ms * 1000) return;
-  if (request_.force) return Force();
+  // It is most likely on its way, and to go on without it would leave two stores that take writes.
+  const bool patient = promoted_us_ != 0 && now_us - promoted_us_ < Replication::kGraceMs * 1000;
+  if (patient && replicating() && replication_->promoting()) return;
+  if (request_.force) return replicating() ? PromoteByForce(why) : Force();
   Finish({.pause_ms = PausedMs(), .reason = fmt::format("not drained within {} ms: {}", request_.max_pause_ms, why)});
+}
+
+// What the replica has not applied by now is lost: that is what force says. But it must take writes.
+void FlipRunner::PromoteByForce(const std::string& why) {
+  if (promoted_us_ != 0) return Finish({.pause_ms = PausedMs(), .reason = why});
+  lost_by_promotion_ = fmt::format("; what the replication had not brought: {}", why);
+  if (request_.dry_run) return Force();
+  promoted_us_ = io_->clock()->NowUs();
+  replication_->Promote(false);
 }
 
 // Out of time, and told to go ahead: name what is lost, end what is in flight, and swap.
@@ -151,6 +194,7 @@ void FlipRunner::Force() {
                                  SideName(request_.to));
   if (dirty_->everything()) lost += "; everything was dirty";
   if (migration.synced != Synced::kYes) lost += "; not synced: " + migration.unsynced_why;
+  lost += lost_by_promotion_;
   if (request_.dry_run) return Finish({.would_flip = true, .pause_ms = PausedMs(), .reason = std::move(lost)});
   forcing_ = true;
   lane_->Abandon(absl::AbortedError("the roles were swapped by force"));
@@ -187,6 +231,10 @@ void FlipRunner::Switch(bool forced, std::string lost) {
 
 void FlipRunner::Finish(FlipResult result) {
   timer_->Stop();
+  if (was_replica_ && replicating()) replication_->GiveUp();
+  if (was_replica_ && !replicating() && !result.flipped) {
+    result.reason += fmt::format("; {} was promoted by then, and follows through the proxy now", SideName(request_.to));
+  }
   if (feeds_ != nullptr && !result.flipped) feeds_->Cancel();
   Move(State::kFollowing);
   repair_->set_urgent(false);

@@ -5,6 +5,8 @@
 // Arming checks, with traffic flowing, that both sides are there, in agreement, and close together. Draining holds new
 // requests, for a bounded time, until no slot is in flight and no key dirty. Then the roles swap, on disk first. A flip
 // has happened or it has not; whatever it was, held requests go on. One at a time. Runs on the loop thread.
+//
+// A secondary that is a replica is promoted while requests are held, and follows from then on: the rest is as ever.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +20,7 @@
 #include "proxy/keeper.h"
 #include "proxy/lane.h"
 #include "proxy/repair.h"
+#include "proxy/replication.h"
 
 namespace crossfade {
 
@@ -46,6 +49,9 @@ class FlipRunner {
   // Subscribers that move with the primary. Must outlive this object.
   void set_feeds(Feeds* feeds) { feeds_ = feeds; }
 
+  // Hands over a secondary that is a replica. Must outlive this object.
+  void set_replication(Replication* replication) { replication_ = replication; }
+
   // `done` is called exactly once, maybe inside this call.
   void Start(const FlipRequest& request, std::function<void(const FlipResult&)> done);
   // The lane has become empty, or a second has passed.
@@ -58,11 +64,15 @@ class FlipRunner {
   static constexpr int64_t kArmingMs = 5000;
   static constexpr int64_t kStepMs = 1;
   static constexpr size_t kMaxLagSlots = 4096;
+  static constexpr size_t kMaxDirtyHeld = 1000;  // keys to copy with requests held, after a replica's promotion
 
   void Move(State to);
   std::string WhyNever() const;
   std::string WhyNotYet();
+  std::string WhyNotInStep();
   void Force();
+  void PromoteByForce(const std::string& why);
+  bool replicating() const { return replication_ != nullptr && keeper_->migration().replicating(); }
   void Switch(bool forced, std::string lost);
   void Finish(FlipResult result);
   double PausedMs() const;
@@ -74,6 +84,7 @@ class FlipRunner {
   Keeper* keeper_;
   Repair* repair_;
   Feeds* feeds_ = nullptr;
+  Replication* replication_ = nullptr;
   std::function<void(bool)> hold_;
   std::unique_ptr<Timer> timer_;
   State state_ = State::kFollowing;
@@ -86,6 +97,10 @@ class FlipRunner {
   Fence fence_ =
       Fence::kNotAsked;  // both stores have answered since the requests are held, and the next one takes writes
   std::string fence_why_ = "the stores have not answered";
+  bool was_replica_ = false;       // at the start
+  bool handing_over_ = false;      // the replica's offset is waited for, or its promotion
+  int64_t promoted_us_ = 0;        // a promotion was sent then, in this flip
+  std::string lost_by_promotion_;  // by force, before the replica had everything
 };
 
 }  // namespace crossfade

@@ -46,7 +46,14 @@ absl::Status Keeper::Load(const Journal::Left& left) {
   spdlog::info("event=state_loaded directory={} primary={} epoch={} synced={} in_flight={} dirty_keys={}",
                file_->directory(), SideName(migration_.primary()), migration_.epoch, Name(migration_.synced),
                left.in_flight, dirty_->size());
-  JudgeJournal(left);
+  if (migration_.replicating()) {
+    // What was in flight got there by replication. Single keys stay: those that it does not carry exactly.
+    if (dirty_->everything()) dirty_->Forget();
+    if (migration_.synced == Synced::kYes) migration_.synced = Synced::kCopying;
+    migration_.unsynced_why = "the replica has not been looked at since the proxy started";
+  } else {
+    JudgeJournal(left);
+  }
   // A disk that is full now must not keep the application from its store: what was saved before still holds.
   SaveOrLog();
   return absl::OkStatus();
@@ -101,7 +108,9 @@ void Keeper::OnSeen(Side side, const ServerInfo& info, uint64_t order) {
     first_keys_[index] = info.keys;
   }
   const bool awaits_snapshot = migration_.journal_since_ms > 0 && migration_.synced == Synced::kNo;
-  if (!same && side == migration_.secondary() && awaits_snapshot) {
+  if (!same && side == migration_.secondary() && migration_.replicating()) {
+    // A replica that was restarted asks its primary for what it lacks. One that is no replica any more is found out.
+  } else if (!same && side == migration_.secondary() && awaits_snapshot) {
     spdlog::info("event=secondary_restarted keys={} reason=\"it may have loaded the snapshot\"", info.keys);
   } else if (!same && side == migration_.secondary()) {
     dirty_->MarkEverything(order);
@@ -110,13 +119,15 @@ void Keeper::OnSeen(Side side, const ServerInfo& info, uint64_t order) {
         SideName(side)));
   } else if (!same && (migration_.synced != Synced::kNo || counters_->writes_total > 0 || dirty_->everything())) {
     // "Everything is dirty": the stores did agree until a crash, and a sweep would begin by itself.
+    const char* meanwhile = migration_.replicating()
+                                ? "Its replica ({}) takes over whatever it holds, by itself: what is missing here is "
+                                  "missing there as soon as it has resynchronised"
+                                : "Sweeps and repairs are stopped so that the copy on the secondary ({}) stays";
     migration_.distrust = fmt::format(
-        "the primary ({}) came back as another process and may have lost data; it holds {} keys now. Sweeps and "
-        "repairs are "
-        "stopped so that the copy on the secondary ({}) stays. If the primary is right: crossfade resync. If the "
-        "secondary "
-        "is: crossfade flip {} --force",
-        SideName(side), info.keys, SideName(OtherSide(side)), SideName(OtherSide(side)));
+        "the primary ({}) came back as another process and may have lost data; it holds {} keys now. {}. If the "
+        "primary is right: crossfade resync. If the secondary is: crossfade flip {} --force",
+        SideName(side), info.keys, fmt::format(fmt::runtime(meanwhile), SideName(OtherSide(side))),
+        SideName(OtherSide(side)));
     spdlog::error("event=primary_distrusted reason=\"{}\"", migration_.distrust);
     Unsync("the primary may have lost data");
   }
@@ -143,6 +154,10 @@ void Keeper::DecideFirstSync() {
 }
 
 absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
+  if (change.secondary && (migration_.replicating() || *change.secondary == SecondaryMode::kReplica) &&
+      *change.secondary != migration_.routing.secondary) {
+    return absl::FailedPreconditionError("replication begins and ends by steps of its own");
+  }
   const Migration before = migration_;
   RoutingConfig& routing = migration_.routing;
   if (change.cold) migration_.cold = *change.cold;
@@ -226,12 +241,13 @@ absl::Status Keeper::Resync(uint64_t order) {
   const Migration before = migration_;
   migration_.distrust.clear();
   migration_.keep_secondary.clear();
-  Unsync("resync: everything is copied from the primary");
+  Unsync(migration_.replicating() ? "resync: the replica gets everything from the primary"
+                                  : "resync: everything is copied from the primary");
   if (const absl::Status saved = Save(); !saved.ok()) {
     migration_ = before;
     return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
   }
-  dirty_->MarkEverything(order);
+  if (!migration_.replicating()) dirty_->MarkEverything(order);
   spdlog::warn("event=resync primary={}", SideName(migration_.primary()));
   return absl::OkStatus();
 }
@@ -270,6 +286,56 @@ void Keeper::SetLastPause(double pause_ms) {
   if (!migration_.flips.empty()) migration_.flips.back().pause_ms = pause_ms;
 }
 
+absl::Status Keeper::BeginReplication() {
+  before_replication_ = migration_;
+  migration_.routing.secondary = SecondaryMode::kReplica;
+  migration_.synced = Synced::kCopying;
+  migration_.unsynced_why = "replication has not begun yet";
+  migration_.keep_secondary.clear();
+  migration_.journal_since_ms = 0;
+  if (const absl::Status saved = Save(); !saved.ok()) {
+    migration_ = before_replication_;
+    return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
+  }
+  spdlog::warn("event=replication_begins replica={} primary={}", SideName(migration_.secondary()),
+               SideName(migration_.primary()));
+  return absl::OkStatus();
+}
+
+void Keeper::ReplicationRefused() {
+  migration_ = before_replication_;
+  SaveOrLog();
+}
+
+void Keeper::ReplicationBegun() {
+  dirty_->Forget();
+}
+
+void Keeper::NoteReplication(Synced synced, const std::string& why) {
+  // Until the operator has decided, the primary's word counts for nothing.
+  if (!migration_.distrust.empty() && synced == Synced::kYes) return;
+  const bool moved = synced != migration_.synced;
+  migration_.synced = synced;
+  migration_.unsynced_why = why;
+  if (!moved) return;
+  spdlog::log(synced == Synced::kYes ? spdlog::level::info : spdlog::level::warn,
+              "event=replication synced={} reason=\"{}\"", Name(synced), why);
+  SaveOrLog();
+}
+
+void Keeper::EndReplication(SecondaryMode mode, bool in_step, const std::string& why, uint64_t order) {
+  migration_.routing.secondary = mode;
+  if (in_step) {
+    migration_.synced = Synced::kYes;
+    migration_.unsynced_why.clear();
+  } else {
+    dirty_->MarkEverything(order);
+    Unsync(why);
+  }
+  spdlog::warn("event=replication_ended secondary={} in_step={} reason=\"{}\"", Name(mode), in_step, why);
+  SaveOrLog();  // it has happened, whether it can be saved or not
+}
+
 void Keeper::SweepStarted() {
   was_synced_before_sweep_ = migration_.synced == Synced::kYes;
   migration_.synced = Synced::kCopying;
@@ -298,6 +364,7 @@ void Keeper::Verified(bool equal) {
 }
 
 void Keeper::NoticeOverflow() {
+  if (migration_.replicating()) return;  // it is the replica's step that counts; what is dirty waits for its end
   if (!dirty_->everything() || migration_.synced != Synced::kYes) return;
   Unsync("more keys became dirty than can be remembered: everything is copied again");
   SaveOrLog();

@@ -58,6 +58,18 @@ class Keeper {
   absl::Status Flip(Side to, double pause_ms, bool forced, uint64_t order);
   void SetLastPause(double pause_ms);
 
+  // secondary = "replica" begins. On disk before REPLICAOF is sent: on an error nothing has changed.
+  absl::Status BeginReplication();
+  // REPLICAOF was refused, and nothing was written since BeginReplication: all is as it was.
+  void ReplicationRefused();
+  // The secondary holds nothing but what replication brings: what was dirty is so no more.
+  void ReplicationBegun();
+  // What the watcher has seen: in step (kYes), on its way (kCopying), or lost (kNo), and why.
+  void NoteReplication(Synced synced, const std::string& why);
+  // The secondary is no replica any more. `in_step`: it holds all that the primary does, but for what is dirty;
+  // otherwise everything is.
+  void EndReplication(SecondaryMode mode, bool in_step, const std::string& why, uint64_t order);
+
   void SweepStarted();
   void SweepEnded(bool finished, const std::string& why);
   // A verification has come to its end. When it found every key equal, the stores are synced, unless something else
@@ -83,6 +95,7 @@ class Keeper {
   DirtySet* dirty_;
   const Counters* counters_;
   Migration migration_;
+  Migration before_replication_;
   ServerInfo identities_[2];
   std::string instance_;
   bool had_predecessor_ = false;

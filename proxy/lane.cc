@@ -150,6 +150,7 @@ bool Lane::AnyKey(const Slot& slot, const std::function<bool(int, std::string_vi
 
 // What was written before a SWAPDB, and is found out about after it, may be in either database.
 void Lane::MarkKey(const Slot& slot, int db, std::string_view key, DirtyCause cause) {
+  if (migration_->replicating()) return;
   dirty_->Mark(db, key, cause, slot.order);
   for (const Swap& swap : swaps_) {
     if (slot.order > swap.order || (db != swap.a && db != swap.b)) continue;
@@ -165,6 +166,7 @@ void Lane::MarkKeys(const Slot& slot, const CommandRow& row, RequestView request
 
 void Lane::MarkDirty(const Slot& slot, DirtyCause cause) {
   if (migration_->routing.secondary == SecondaryMode::kOff) return;  // nothing is claimed: not synced
+  if (migration_->replicating()) return;                             // it gets there by the servers' own replication
   if (FAULT(kForgetOnOverflow) && cause == DirtyCause::kQueueFull) return;
   ForEachWrite(slot, [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
     if (row.route != Route::kWrite) return;

@@ -70,6 +70,7 @@ class Link : private Upstream::Owner {
   bool up() const { return upstream_.up(); }
   const Upstream& upstream() const { return upstream_; }
   const ServerInfo& info() const { return upstream_.info(); }
+  void set_replica(bool replica) { upstream_.set_replica(replica); }
 
   // Whose credentials Switch may be asked for. Must outlive this object.
   void set_logins(const Logins* logins) { logins_ = logins; }

@@ -112,6 +112,11 @@ absl::Status Proxy::Open() {
   pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
   pool_->set_account(&memory_);
   pool_->set_name(name);
+  replication_ =
+      std::make_unique<Replication>(io_, &config_, &dirty_, lane_.get(), keeper_.get(), pool_.get(), repair_.get(),
+                                    Replication::Hooks{[this](bool holding) { Hold(holding); },
+                                                       [this] { return WhyBusy(); }, [this] { ReplicationChanged(); }});
+  flip_->set_replication(replication_.get());
   watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
   feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
   errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
@@ -140,6 +145,7 @@ absl::Status Proxy::Open() {
   http_ = std::move(*http);
   ConfigChanged();
   lane_->Start();
+  replication_->Start();
   tick_->Start(kTickMs, kTickMs);
   return absl::OkStatus();
 }
@@ -169,12 +175,13 @@ void Proxy::OnAccept(std::unique_ptr<Stream> stream) {
 
 void Proxy::OnWritten(const Slot& slot) {
   room_->OnWritten(slot);
-  if (!migration().following()) return;
+  if (!migration().following() && !migration().replicating()) return;
   const bool elsewhere = slot.answered_us != 0;
   // When keys expire is not known, of some or of all: it may have been just now.
   const bool expiries_unknown = expiry_.incomplete(lane_->wall_ms());
   const auto touch = [&](const CommandRow& row, RequestView request, const KeyIndices& keys, int db) {
     verify_->OnWritten(row.name, request, keys, db);
+    if (migration().replicating()) return replication_->OnWritten(row, request, keys, db, slot.order);
     const bool unproved =
         elsewhere || expiries_unknown || row.effect == Effect::kScript || row.effect == Effect::kModule;
     for (uint32_t key : keys) {

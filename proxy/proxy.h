@@ -34,6 +34,7 @@
 #include "proxy/memory_account.h"
 #include "proxy/private_pool.h"
 #include "proxy/repair.h"
+#include "proxy/replication.h"
 #include "proxy/second_look.h"
 #include "proxy/settle.h"
 #include "proxy/snapshot_check.h"
@@ -83,6 +84,8 @@ class Proxy : private Lane::Owner,
   absl::Status Change(const RoutingChange& change);
   // The secondary holds a snapshot that was taken in journal mode; `elsewhere`: not by the primary itself.
   void FollowSnapshot(bool elsewhere, std::function<void(const absl::Status&)> done);
+  // The same, for who can wait: replication begins and ends by steps. `replace`: it may throw away what is there.
+  void ChangeInSteps(const RoutingChange& change, bool replace, std::function<void(const absl::Status&)> done);
   absl::Status Resync();
   absl::Status StartBackfill(const BackfillOptions& options = {});
   struct BackfillChange {
@@ -115,6 +118,7 @@ class Proxy : private Lane::Owner,
   const ExpiryScan& expiry_scan() const { return *expiry_scan_; }
   const Verify& verify() const { return *verify_; }
   const FlipRunner& flip_runner() const { return *flip_; }
+  const Replication& replication() const { return *replication_; }
   size_t clients() const { return clients_.size(); }
   const WaitingRoom& waiting_room() const { return *room_; }
   const Feeds& feeds() const { return *feeds_; }
@@ -141,6 +145,8 @@ class Proxy : private Lane::Owner,
   void Tick();
   void SweepIfDue();
   void GiveUpCopying(const std::string& why);
+  std::string WhyBusy() const;
+  void ReplicationChanged();
   void OnSweepEnded(bool finished);
   void SweepGoneClients();
   void Forget(uint64_t client);
@@ -235,6 +241,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<ExpiryScan> expiry_scan_;
   std::unique_ptr<FlipRunner> flip_;
   std::unique_ptr<PrivatePool> pool_;
+  std::unique_ptr<Replication> replication_;
   std::unique_ptr<Watches> watches_;
   std::unique_ptr<Feeds> feeds_;
   std::unique_ptr<Errands> errands_;

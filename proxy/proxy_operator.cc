@@ -49,6 +49,34 @@ void Proxy::FollowSnapshot(bool elsewhere, std::function<void(const absl::Status
                        });
 }
 
+void Proxy::ChangeInSteps(const RoutingChange& change, bool replace, std::function<void(const absl::Status&)> done) {
+  const bool begins = change.secondary == SecondaryMode::kReplica;
+  if (!change.secondary || (!begins && !migration().replicating())) return done(Change(change));
+  if (change.reads_new || change.compare || change.ack || change.split || change.on_miss || change.cold) {
+    return done(absl::FailedPreconditionError(
+        "replication begins and ends by steps, which may be refused: change nothing else in the same request"));
+  }
+  if (begins) return replication_->Enter(replace, std::move(done));
+  replication_->Leave(*change.secondary, std::move(done));
+}
+
+// What must not run while the secondary becomes a replica, or ceases to be one.
+std::string Proxy::WhyBusy() const {
+  if (stopping_) return "the proxy is stopping";
+  if (flip_->state() != FlipRunner::State::kFollowing) return "a flip is under way";
+  if (sweep_->running() || backfill_->active()) return "keys are being copied: crossfade backfill cancel, or wait";
+  if (verify_->running()) return "a verification is under way: crossfade verify cancel, or wait";
+  return {};
+}
+
+// What is known of the secondary, key by key, was known of another one.
+void Proxy::ReplicationChanged() {
+  scripts_.StoreRestarted(migration().secondary());
+  if (migration().replicating()) return;
+  expiry_scan_->Start();  // nobody has noted when what was written meanwhile expires
+  repair_->Wake();
+}
+
 absl::Status Proxy::Resync() {
   return keeper_->Resync(lane_->next_order());
 }
@@ -65,6 +93,8 @@ absl::Status Proxy::StartBackfill(const BackfillOptions& options) {
   if (!migration().distrust.empty()) return absl::FailedPreconditionError(migration().distrust);
   if (!migration().keep_secondary.empty()) return absl::FailedPreconditionError(migration().keep_secondary);
   if (flip_->state() != FlipRunner::State::kFollowing) return absl::FailedPreconditionError("a flip is under way");
+  if (migration().replicating())
+    return absl::FailedPreconditionError("the secondary is a replica: replication brings everything by itself");
   if (!migration().following())
     return absl::FailedPreconditionError("the secondary does not follow: crossfade secondary follow");
   for (Side side : {Side::kOld, Side::kNew}) {

@@ -25,6 +25,8 @@ class Repair {
   void set_copier(KeyCopier* copier) { copier_ = copier; }
   // While a flip drains, no rate holds repair back: clients wait.
   void set_urgent(bool urgent) { urgent_ = urgent; }
+  // No copy is begun.
+  void set_paused(bool paused) { paused_ = paused; }
 
   size_t in_flight() const { return in_flight_; }
   uint64_t copied() const { return copied_; }
@@ -45,6 +47,7 @@ class Repair {
   std::unique_ptr<Timer> timer_;
   bool timer_on_ = false;
   bool urgent_ = false;
+  bool paused_ = false;
   size_t in_flight_ = 0;
   double allowance_ = 0;  // keys that may be copied now
   int64_t refilled_us_ = 0;

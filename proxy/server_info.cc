@@ -56,6 +56,26 @@ int64_t KeysInInfo(std::string_view text, int db) {
   return total;
 }
 
+ReplicationInfo ParseReplication(std::string_view text) {
+  const auto number = [text](std::string_view name) {
+    return std::clamp<int64_t>(ParseInt64(Field(text, name)).value_or(0), 0, kMost);
+  };
+  ReplicationInfo info;
+  const std::string_view role = Field(text, "role");
+  info.replica = role == "slave" || role == "replica";
+  info.offset = number(info.replica ? "slave_repl_offset" : "master_repl_offset");
+  info.replid = Field(text, "master_replid");
+  if (!info.replica) return info;
+  const std::string_view host = Field(text, "master_host");
+  const bool is_ipv6 = host.find(':') != std::string_view::npos;
+  info.master = is_ipv6 ? "[" + std::string(host) + "]" : std::string(host);
+  info.master += ":" + std::string(Field(text, "master_port"));
+  info.link_up = Field(text, "master_link_status") == "up";
+  info.syncing = Field(text, "master_sync_in_progress") == "1";
+  info.down_s = number("master_link_down_since_seconds");
+  return info;
+}
+
 bool SameProcess(const ServerInfo& a, const ServerInfo& b) {
   constexpr int64_t kSlackMs = 3000;
   if (!a.run_id.empty() && !b.run_id.empty()) return a.run_id == b.run_id;

@@ -31,6 +31,17 @@ void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info);
 
 // The keys of one database, or of all, from the "dbN:keys=…,expires=…" lines of INFO's text.
 int64_t KeysInInfo(std::string_view text, int db = -1);
+// What INFO's section "replication" says.
+struct ReplicationInfo {
+  bool replica = false;
+  std::string master;    // host:port of a replica's primary
+  bool link_up = false;  // … and whether it is connected to it
+  bool syncing = false;  // … or still gets the first copy of everything
+  int64_t down_s = 0;    // … for how long it has not been connected
+  int64_t offset = 0;    // bytes of the stream: a primary's written, a replica's applied
+  std::string replid;    // names the stream; empty where the server has none
+};
+ReplicationInfo ParseReplication(std::string_view text);
 
 // The same process, with the memory that it had? By run_id, or by when it started where there is none.
 bool SameProcess(const ServerInfo& a, const ServerInfo& b);

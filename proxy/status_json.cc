@@ -69,6 +69,12 @@ void TroubleOfSecondary(const Proxy& proxy, Json* list) {
   }
 }
 
+// As opposed to the secondary that is meant to be the primary's.
+bool IsStrangersReplica(const Proxy& proxy, Side side) {
+  const bool meant = proxy.migration().replicating() && side == proxy.migration().secondary();
+  return proxy.lane().link(side).info().is_replica && !(meant && proxy.replication().as_intended());
+}
+
 // What a person must know or do now. Empty when all is well.
 Json Attention(const Proxy& proxy) {
   Json list = Json::array();
@@ -87,7 +93,7 @@ Json Attention(const Proxy& proxy) {
           fmt::format("the {} ({}) does not let Crossfade end its own broken connection (CLIENT KILL: {}): what that "
                       "one still carried may be applied late. Allow CLIENT KILL, then run a backfill",
                       role, SideName(side), link.info().kill_refused));
-    } else if (link.info().is_replica) {
+    } else if (IsStrangersReplica(proxy, side)) {
       list.push_back(
           fmt::format("the {} ({}) is a replica of another server: it refuses writes", role, SideName(side)));
     }
@@ -144,6 +150,17 @@ Json Attention(const Proxy& proxy) {
         proxy.expiry().unwatched()));
   }
   return list;
+}
+
+Json ReplicationJson(const Proxy& proxy) {
+  const Replication& replication = proxy.replication();
+  Json json = {{"state", replication.StateWord()}};
+  if (!proxy.migration().replicating()) return json;
+  json.update({{"primary_offset", replication.primary_offset()},
+               {"secondary_offset", replication.secondary_offset()},
+               {"lag_bytes", replication.lag_bytes()},
+               {"error", replication.error()}});
+  return json;
 }
 
 Json FlipsJson(const Proxy& proxy) {
@@ -314,6 +331,7 @@ Json StatusJson(const Proxy& proxy) {
   json["backends"] = {{"old", BackendJson(proxy, Side::kOld)}, {"new", BackendJson(proxy, Side::kNew)}};
   json["backfill"] = BackfillJson(proxy);
   json["verify"] = VerifyJson(proxy.verify().result(), kVerifyListedInStatus);
+  json["replication"] = ReplicationJson(proxy);
   json["flips"] = FlipsJson(proxy);
   json["attention"] = Attention(proxy);
   VerifyAttention(proxy.verify().result(), &json["attention"]);

@@ -59,6 +59,8 @@ class Upstream : private Stream::Listener {
   bool up() const { return state_ == State::kUp; }
   // Of the last time it was up. `product` is empty before the first.
   const ServerInfo& info() const { return info_; }
+  // It has become a replica, or a primary, since it was asked.
+  void set_replica(bool replica) { info_.is_replica = replica; }
   const std::string& last_error() const { return last_error_; }
   const Address& address() const { return backend_.address; }
   // It answered, but is not ready: unreachable, with its own word.

@@ -43,6 +43,9 @@ struct Migration {
   Side primary() const { return routing.primary; }
   Side secondary() const { return OtherSide(routing.primary); }
   bool following() const { return routing.secondary == SecondaryMode::kFollow; }
+  // The servers' own replication carries every write: the lane sends nothing. Dirty is what that does not carry
+  // exactly.
+  bool replicating() const { return routing.secondary == SecondaryMode::kReplica; }
 
   // May reads be shifted and the stores be flipped? Empty when they may, else why not.
   std::string WhyNotReadable(bool cold_allowed) const {

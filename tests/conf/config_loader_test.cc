@@ -309,6 +309,12 @@ TEST(ConfigLoader, MissingBackendsSayHowToGiveThem) {
             "configuration file");
 }
 
+TEST(ConfigLoader, ReplicationIsNothingToBeginWith) {
+  const std::string error = ErrorOf(Parse("[routing]\nsecondary = \"replica\"\n"));
+  EXPECT_NE(error.find("got \"replica\""), std::string::npos) << error;
+  EXPECT_NE(error.find("crossfade secondary replica"), std::string::npos) << error;
+}
+
 TEST(ConfigLoader, AllMistakesAtOnceByLine) {
   EXPECT_EQ(ErrorOf(Parse("# nothing here\n"
                           "[routing]\n"
@@ -425,7 +431,8 @@ TEST(Names, RoundTrip) {
     return ParseName(name, &parsed) && parsed == value;
   };
   for (Side side : {Side::kOld, Side::kNew}) EXPECT_TRUE(round_trips(side, SideName(side)));
-  for (SecondaryMode mode : {SecondaryMode::kFollow, SecondaryMode::kJournal, SecondaryMode::kOff}) {
+  for (SecondaryMode mode :
+       {SecondaryMode::kFollow, SecondaryMode::kJournal, SecondaryMode::kOff, SecondaryMode::kReplica}) {
     EXPECT_TRUE(round_trips(mode, Name(mode)));
   }
   for (AckMode mode : {AckMode::kPrimary, AckMode::kBoth}) EXPECT_TRUE(round_trips(mode, Name(mode)));

@@ -308,6 +308,9 @@ TEST_F(CliTest, Settings) {
   EXPECT_EQ(Run({"secondary", "journal"}), 0);
   EXPECT_EQ(calls_[1], R"(PATCH /api/v1/routing {"secondary":"journal"})");
   EXPECT_THAT(out(), HasSubstr("(was follow); undo with: crossfade secondary follow\n"));
+  EXPECT_EQ(Run({"secondary", "replica", "--replace"}), 0);
+  EXPECT_EQ(calls_[1], R"(PATCH /api/v1/routing {"replace":true,"secondary":"replica"})");
+  EXPECT_THAT(out(), HasSubstr("(was follow); undo with: crossfade secondary follow\n"));
   EXPECT_EQ(Run({"ack", "both"}), 0);
   EXPECT_EQ(calls_[1], R"(PATCH /api/v1/routing {"ack":"both"})");
   EXPECT_EQ(Run({"split", "random"}), 0);

@@ -239,6 +239,47 @@ TEST_F(KeeperTest, TurningTheSecondaryOffUnsyncs) {
   EXPECT_TRUE(dirty_->everything());
 }
 
+TEST_F(KeeperTest, ReplicationBeginsAndEndsByItsOwnSteps) {
+  SeeBoth();
+  RoutingChange change;
+  change.secondary = SecondaryMode::kReplica;
+  EXPECT_EQ(keeper_->Change(change, 5).code(), absl::StatusCode::kFailedPrecondition);
+  dirty_->Mark(0, "k", DirtyCause::kMiss, 1);
+  BreakDisk();
+  EXPECT_EQ(keeper_->BeginReplication().code(), absl::StatusCode::kInternal);
+  EXPECT_TRUE(migration().following());
+  MendDisk();
+  // Refused by the secondary: all is as it was, the dirty keys included.
+  ASSERT_TRUE(keeper_->BeginReplication().ok());
+  EXPECT_EQ(migration().synced, Synced::kCopying);
+  keeper_->ReplicationRefused();
+  EXPECT_TRUE(migration().following());
+  EXPECT_EQ(migration().synced, Synced::kYes);
+  EXPECT_EQ(dirty_->size(), 1u);
+  // Begun: the secondary has lost what it held, and with that what was wrong with it.
+  ASSERT_TRUE(keeper_->BeginReplication().ok());
+  keeper_->ReplicationBegun();
+  EXPECT_TRUE(dirty_->clean());
+  change.secondary = SecondaryMode::kFollow;
+  EXPECT_EQ(keeper_->Change(change, 5).code(), absl::StatusCode::kFailedPrecondition);
+  keeper_->NoteReplication(Synced::kYes, "");
+  dirty_->Mark(0, "inexact", DirtyCause::kEffectUnknown, 6);
+  keeper_->EndReplication(SecondaryMode::kFollow, true, "", 7);
+  EXPECT_TRUE(migration().following());
+  EXPECT_EQ(migration().synced, Synced::kYes);
+  EXPECT_EQ(dirty_->size(), 1u);
+}
+
+TEST_F(KeeperTest, I2AReplicaThatWasNotInStepIsCopiedAnew) {
+  SeeBoth();
+  ASSERT_TRUE(keeper_->BeginReplication().ok());
+  keeper_->ReplicationBegun();
+  keeper_->EndReplication(SecondaryMode::kFollow, false, "promoted too early", 7);
+  EXPECT_TRUE(dirty_->everything());
+  EXPECT_EQ(migration().synced, Synced::kNo);
+  EXPECT_EQ(migration().unsynced_why, "promoted too early");
+}
+
 TEST_F(KeeperTest, I8WhatCanNotBeSavedDoesNotHappen) {
   SeeBoth();
   BreakDisk();

@@ -28,6 +28,31 @@ TEST(ServerInfoTest, Redis) {
   EXPECT_TRUE(Parse("redis_version:6\r\nrole:slave\r\n").is_replica);
 }
 
+TEST(ServerInfoTest, Replication) {
+  const ReplicationInfo primary = ParseReplication(
+      "# Replication\r\nrole:master\r\nconnected_slaves:1\r\nmaster_replid:abc\r\nmaster_repl_offset:120\r\n");
+  EXPECT_FALSE(primary.replica);
+  EXPECT_EQ(primary.offset, 120);
+  EXPECT_EQ(primary.replid, "abc");
+  EXPECT_EQ(primary.master, "");
+  const std::string replica =
+      "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:up\r\n"
+      "master_sync_in_progress:0\r\nslave_read_repl_offset:140\r\nslave_repl_offset:100\r\nmaster_replid:abc\r\n"
+      "master_repl_offset:100\r\n";
+  EXPECT_EQ(ParseReplication(replica).master, "10.0.0.1:6379");
+  EXPECT_EQ(ParseReplication(replica).offset, 100);  // applied, not only read
+  EXPECT_TRUE(ParseReplication(replica).replica);
+  EXPECT_TRUE(ParseReplication(replica).link_up);
+  EXPECT_FALSE(ParseReplication(replica).syncing);
+  const ReplicationInfo syncing = ParseReplication(
+      "role:replica\r\nmaster_host:::1\r\nmaster_port:1\r\nmaster_link_status:down\r\n"
+      "master_sync_in_progress:1\r\nslave_repl_offset:-5\r\nmaster_link_down_since_seconds:7\r\n");
+  EXPECT_EQ(syncing.master, "[::1]:1");
+  EXPECT_TRUE(syncing.replica && syncing.syncing && !syncing.link_up);
+  EXPECT_EQ(syncing.offset, 0);
+  EXPECT_EQ(syncing.down_s, 7);
+}
+
 TEST(ServerInfoTest, WhoClaimsARedisVersionMayBeAnother) {
   const ServerInfo valkey = Parse("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n");
   EXPECT_EQ(valkey.product, "valkey");

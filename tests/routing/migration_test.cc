@@ -31,7 +31,7 @@ TEST(WhyNotReadable, NotSyncedOnlyWhenCold) {
 TEST(WhyNotReadable, ColdDoesNotHelpAgainstDistrustOrNotFollowing) {
   Migration migration;
   migration.synced = Synced::kYes;
-  for (SecondaryMode mode : {SecondaryMode::kJournal, SecondaryMode::kOff}) {
+  for (SecondaryMode mode : {SecondaryMode::kJournal, SecondaryMode::kOff, SecondaryMode::kReplica}) {
     migration.routing.secondary = mode;
     EXPECT_THAT(migration.WhyNotReadable(true), HasSubstr(Name(mode)));
   }

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "conf/config_loader.h"
-#include "conf/config_values.h"
 #include "proxy/admin_client.h"
 #include "proxy/cli_check.h"
 #include "proxy/cli_commands.h"
@@ -133,7 +132,6 @@ class Cli {
   std::string percent_, choice_;
   bool cold_ = false;
   BackfillArguments backfill_;
-  std::string bandwidth_;
   FlipOptions flip_;
   SecondaryOptions secondary_;
   VerifyArguments verify_;
@@ -267,28 +265,8 @@ void Cli::AddBackfill() {
       "  crossfade backfill resume --rate 500  go on, slower\n"
       "  crossfade backfill cancel\n"
       "It slows down by itself when clients of the primary have to wait (backfill.added_latency).",
-      [this](Operator& op) {
-        if (!bandwidth_.empty()) backfill_.bytes_per_second = *ParseBytes(bandwidth_);
-        return op.Backfill(backfill_);
-      });
-  backfill->add_option("action", backfill_.action, "start, status (unless given), pause, resume or cancel")
-      ->check(CLI::IsMember({"start", "status", "pause", "resume", "cancel"}));
-  backfill->add_option("--match", backfill_.match, "With start: only keys that match, as SCAN does")->type_name("GLOB");
-  backfill->add_option("--type", backfill_.type, "With start: only keys of this type, as TYPE says it")
-      ->type_name("TYPE");
-  backfill->add_option("--db", backfill_.db, "With start: only this database")
-      ->type_name("N")
-      ->check(CLI::Range(0, 65535));
-  backfill->add_option("--rate", backfill_.keys_per_second, "At most so many keys in a second")
-      ->type_name("N")
-      ->check(CLI::Range(0, 10'000'000));
-  backfill->add_option("--bandwidth", bandwidth_, "At most so many bytes in a second, such as 20MiB")
-      ->type_name("SIZE")
-      ->check([](const std::string& text) {
-        const auto bytes = ParseBytes(text);
-        return bytes.ok() ? std::string() : std::string(bytes.status().message());
-      });
-  backfill->add_flag("--detach", backfill_.detach, "With start: don't wait");
+      [this](Operator& op) { return op.Backfill(backfill_); });
+  AddBackfillOptions(backfill, &backfill_);
 }
 
 void Cli::AddFlip() {

@@ -1,8 +1,10 @@
 #include "proxy/cli_backfill.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <ostream>
 
+#include "conf/config_values.h"
 #include "nlohmann/json.hpp"
 #include "proxy/cli_operator.h"
 #include "proxy/cli_output.h"
@@ -57,6 +59,31 @@ std::string ScopeText(const json& backfill) {
 }
 
 }  // namespace
+
+void AddBackfillOptions(CLI::App* command, BackfillArguments* arguments) {
+  command->add_option("action", arguments->action, "start, status (unless given), pause, resume or cancel")
+      ->check(CLI::IsMember({"start", "status", "pause", "resume", "cancel"}));
+  command->add_option("--match", arguments->match, "With start: only keys that match, as SCAN does")
+      ->type_name("GLOB");
+  command->add_option("--type", arguments->type, "With start: only keys of this type, as TYPE says it")
+      ->type_name("TYPE");
+  command->add_option("--db", arguments->db, "With start: only this database")
+      ->type_name("N")
+      ->check(CLI::Range(0, 65535));
+  command->add_option("--rate", arguments->keys_per_second, "At most so many keys in a second")
+      ->type_name("N")
+      ->check(CLI::Range(0, 10'000'000));
+  command
+      ->add_option_function<std::string>(
+          "--bandwidth", [arguments](const std::string& text) { arguments->bytes_per_second = *ParseBytes(text); },
+          "At most so many bytes in a second, such as 20MiB")
+      ->type_name("SIZE")
+      ->check([](const std::string& text) {
+        const auto bytes = ParseBytes(text);
+        return bytes.ok() ? std::string() : std::string(bytes.status().message());
+      });
+  command->add_flag("--detach", arguments->detach, "With start: don't wait");
+}
 
 std::string BackfillLine(const json& backfill) {
   std::string line = TextAt(backfill, {"state"}, "?") + ScopeText(backfill);

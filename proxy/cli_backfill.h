@@ -8,6 +8,10 @@
 
 #include "nlohmann/json_fwd.hpp"
 
+namespace CLI {
+class App;
+}
+
 namespace crossfade {
 
 struct BackfillArguments {
@@ -17,6 +21,9 @@ struct BackfillArguments {
   std::optional<int64_t> db;
   std::optional<int64_t> keys_per_second, bytes_per_second;  // with start and resume; 0: the configuration's
 };
+
+// Both must outlive the parsing of the command line.
+void AddBackfillOptions(CLI::App* command, BackfillArguments* arguments);
 
 // How it stands, and the first keys that could not be copied. Ends with a newline.
 std::string RenderBackfill(const nlohmann::json& answer);

@@ -83,49 +83,11 @@ absl::Status Proxy::Open() {
   lane_->set_journal(journal_->in_flight());
   const std::string name = "crossfade-" + keeper_->instance();
   lane_->set_name(name, keeper_->had_predecessor());
-  repair_ = std::make_unique<Repair>(io_, &config_.repair, migration, &dirty_, lane_.get());
-  sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(),
-                                   [this](bool finished) { OnSweepEnded(finished); });
-  backfill_ =
-      std::make_unique<Backfill>(io_, storage_, config_.state_dir, &dirty_, lane_.get(), keeper_.get(), sweep_.get());
-  if (keeper_->had_predecessor()) backfill_->Load(!left.fresh && left.useless.empty());
-  copier_ = std::make_unique<KeyCopier>(io_, &config_.limits, migration, &dirty_, &expiry_, lane_.get(),
-                                        [this] { OnGateOpened(); });
-  repair_->set_copier(copier_.get());
-  sweep_->set_copier(copier_.get());
-  second_look_ =
-      std::make_unique<SecondLook>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), repair_.get());
-  flip_ = std::make_unique<FlipRunner>(io_, lane_.get(), &dirty_, keeper_.get(), repair_.get(),
-                                       [this](bool holding) { Hold(holding); });
   facts_.modules = &modules_;
   lane_->set_logins(&logins_);
   lane_->set_scripts(&scripts_);
-  key_check_ = std::make_unique<KeyCheck>(io_, &config_.limits, lane_.get());
-  settle_ = std::make_unique<Settle>(io_, &config_, migration, &dirty_, &counters_, lane_.get(), key_check_.get(),
-                                     [this] { repair_->Wake(); });
-  verify_ = std::make_unique<Verify>(Verify::Parts{
-      io_, &config_, migration, &dirty_, lane_.get(), key_check_.get(), storage_, [this] { repair_->Wake(); },
-      [this] { return sweep_->running(); }, [this] { keeper_->Verified(verify_->result().proves_equality()); }});
-  verify_->Load();
-  expiry_scan_ = std::make_unique<ExpiryScan>(io_, &config_.backfill, migration, lane_.get(), &expiry_);
-  if (keeper_->had_predecessor()) expiry_scan_->Start();
-  pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
-  pool_->set_account(&memory_);
-  pool_->set_name(name);
-  replication_ =
-      std::make_unique<Replication>(io_, &config_, &dirty_, lane_.get(), keeper_.get(), pool_.get(), repair_.get(),
-                                    Replication::Hooks{[this](bool holding) { Hold(holding); },
-                                                       [this] { return WhyBusy(); }, [this] { ReplicationChanged(); }});
-  flip_->set_replication(replication_.get());
-  watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
-  feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
-  errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
-  snapshot_check_ = std::make_unique<SnapshotCheck>(&config_, lane_.get(), pool_.get());
-  room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
-  flip_->set_feeds(feeds_.get());
-  tracking_ = std::make_unique<Tracking>(io_, &config_, lane_.get(), pool_.get(), &clients_);
-  preflight_ = std::make_unique<Preflight>(io_, &config_);
-  object_copy_ = std::make_unique<ObjectCopy>(io_, &config_);
+  MakeCopiers(!left.fresh && left.useless.empty());
+  MakePrivateParts(name);
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
   if (!listening.ok()) return listening.status();
@@ -148,6 +110,54 @@ absl::Status Proxy::Open() {
   replication_->Start();
   tick_->Start(kTickMs, kTickMs);
   return absl::OkStatus();
+}
+
+// What makes the stores equal, and finds out whether they are.
+void Proxy::MakeCopiers(bool journal_relied_upon) {
+  repair_ = std::make_unique<Repair>(io_, &config_.repair, &migration(), &dirty_, lane_.get());
+  sweep_ = std::make_unique<Sweep>(io_, &config_.backfill, &dirty_, lane_.get(),
+                                   [this](bool finished) { OnSweepEnded(finished); });
+  backfill_ =
+      std::make_unique<Backfill>(io_, storage_, config_.state_dir, &dirty_, lane_.get(), keeper_.get(), sweep_.get());
+  if (keeper_->had_predecessor()) backfill_->Load(journal_relied_upon);
+  copier_ = std::make_unique<KeyCopier>(io_, &config_.limits, &migration(), &dirty_, &expiry_, lane_.get(),
+                                        [this] { OnGateOpened(); });
+  repair_->set_copier(copier_.get());
+  sweep_->set_copier(copier_.get());
+  second_look_ =
+      std::make_unique<SecondLook>(io_, &config_, &migration(), &dirty_, &counters_, lane_.get(), repair_.get());
+  flip_ = std::make_unique<FlipRunner>(io_, lane_.get(), &dirty_, keeper_.get(), repair_.get(),
+                                       [this](bool holding) { Hold(holding); });
+  key_check_ = std::make_unique<KeyCheck>(io_, &config_.limits, lane_.get());
+  settle_ = std::make_unique<Settle>(io_, &config_, &migration(), &dirty_, &counters_, lane_.get(), key_check_.get(),
+                                     [this] { repair_->Wake(); });
+  verify_ = std::make_unique<Verify>(Verify::Parts{
+      io_, &config_, &migration(), &dirty_, lane_.get(), key_check_.get(), storage_, [this] { repair_->Wake(); },
+      [this] { return sweep_->running(); }, [this] { OnVerified(); }});
+  verify_->Load();
+  expiry_scan_ = std::make_unique<ExpiryScan>(io_, &config_.backfill, &migration(), lane_.get(), &expiry_);
+  if (keeper_->had_predecessor()) expiry_scan_->Start();
+}
+
+// What has connections of its own to the stores.
+void Proxy::MakePrivateParts(const std::string& name) {
+  pool_ = std::make_unique<PrivatePool>(io_, &config_, lane_.get(), &logins_);
+  pool_->set_account(&memory_);
+  pool_->set_name(name);
+  replication_ =
+      std::make_unique<Replication>(io_, &config_, &dirty_, lane_.get(), keeper_.get(), pool_.get(), repair_.get(),
+                                    Replication::Hooks{[this](bool holding) { Hold(holding); },
+                                                       [this] { return WhyBusy(); }, [this] { ReplicationChanged(); }});
+  flip_->set_replication(replication_.get());
+  watches_ = std::make_unique<Watches>(&config_, lane_.get(), pool_.get(), static_cast<Watches::Owner*>(this));
+  feeds_ = std::make_unique<Feeds>(lane_.get(), pool_.get(), static_cast<Feeds::Owner*>(this));
+  errands_ = std::make_unique<Errands>(&config_, lane_.get(), pool_.get());
+  snapshot_check_ = std::make_unique<SnapshotCheck>(&config_, lane_.get(), pool_.get());
+  room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
+  flip_->set_feeds(feeds_.get());
+  tracking_ = std::make_unique<Tracking>(io_, &config_, lane_.get(), pool_.get(), &clients_);
+  preflight_ = std::make_unique<Preflight>(io_, &config_);
+  object_copy_ = std::make_unique<ObjectCopy>(io_, &config_);
 }
 
 // --- Clients -------------------------------------------------------------------------------------------------------
@@ -409,6 +419,13 @@ void Proxy::OnSweepEnded(bool finished) {
   sweep_again_ms_ = now_ms_monotonic() + sweep_pause_ms_;
   keeper_->SweepEnded(finished, sweep_->why());
   backfill_->OnSweepEnded(finished);
+}
+
+// Who finds that the stores agree knows nothing yet of when keys expire.
+void Proxy::OnVerified() {
+  const bool before = migration().synced == Synced::kYes;
+  keeper_->Verified(verify_->result().proves_equality());
+  if (!before && migration().synced == Synced::kYes) expiry_scan_->Start();
 }
 
 // Everything is dirty: it is copied again as soon as that is possible, without being asked.

@@ -140,6 +140,8 @@ class Proxy : private Lane::Owner,
   Proxy(Io* io, Storage* storage, const Config& config);
 
   absl::Status Open();
+  void MakeCopiers(bool journal_relied_upon);
+  void MakePrivateParts(const std::string& name);
   void OnAccept(std::unique_ptr<Stream> stream);
   void Hold(bool holding);
   void Tick();
@@ -148,6 +150,7 @@ class Proxy : private Lane::Owner,
   std::string WhyBusy() const;
   void ReplicationChanged();
   void OnSweepEnded(bool finished);
+  void OnVerified();
   void SweepGoneClients();
   void Forget(uint64_t client);
   void ResumeHeld();

@@ -58,20 +58,20 @@ int64_t KeysInInfo(std::string_view text, int db) {
 
 ReplicationInfo ParseReplication(std::string_view text) {
   const auto number = [text](std::string_view name) {
-    return std::clamp<int64_t>(ParseInt64(Field(text, name)).value_or(0), 0, kMost);
+    return std::clamp<int64_t>(ParseInt64(InfoField(text, name)).value_or(0), 0, kMost);
   };
   ReplicationInfo info;
-  const std::string_view role = Field(text, "role");
+  const std::string_view role = InfoField(text, "role");
   info.replica = role == "slave" || role == "replica";
   info.offset = number(info.replica ? "slave_repl_offset" : "master_repl_offset");
-  info.replid = Field(text, "master_replid");
+  info.replid = InfoField(text, "master_replid");
   if (!info.replica) return info;
-  const std::string_view host = Field(text, "master_host");
+  const std::string_view host = InfoField(text, "master_host");
   const bool is_ipv6 = host.find(':') != std::string_view::npos;
   info.master = is_ipv6 ? "[" + std::string(host) + "]" : std::string(host);
-  info.master += ":" + std::string(Field(text, "master_port"));
-  info.link_up = Field(text, "master_link_status") == "up";
-  info.syncing = Field(text, "master_sync_in_progress") == "1";
+  info.master += ":" + std::string(InfoField(text, "master_port"));
+  info.link_up = InfoField(text, "master_link_status") == "up";
+  info.syncing = InfoField(text, "master_sync_in_progress") == "1";
   info.down_s = number("master_link_down_since_seconds");
   return info;
 }

@@ -5,12 +5,12 @@
 
 #include <cstdio>
 #include <fstream>
-#include <sstream>
 #include <vector>
 
 #include "nlohmann/json.hpp"
 #include "proxy/cli_backfill.h"
 #include "proxy/cli_output.h"
+#include "tests/proxy/cli_world.h"
 
 namespace crossfade {
 namespace {
@@ -19,51 +19,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-class CliTest : public testing::Test {
- protected:
-  CliTest() {
-    unsetenv("CROSSFADE_ADMIN");
-    unsetenv("CROSSFADE_TOKEN");
-  }
-
-  // Runs `crossfade args…`; the API answers with `replies_`, in turn.
-  int Run(const std::vector<std::string>& args) {
-    out_.str("");
-    err_.str("");
-    calls_.clear();
-    size_t next_reply = 0;
-    CliWorld world;
-    world.out = &out_;
-    world.err = &err_;
-    world.run_proxy = [this](const RunRequest& request) {
-      ran_ = request.config;
-      return run_exit_;
-    };
-    world.call_admin = [&](const Address& address, const std::string& method, const std::string& path,
-                           const std::string& body, const std::string& token, int64_t) -> absl::StatusOr<AdminReply> {
-      address_ = address.ToString();
-      token_ = token;
-      calls_.push_back(method + " " + path + (body.empty() ? "" : " " + body));
-      if (next_reply == replies_.size()) return absl::UnavailableError("can't reach the proxy");
-      return replies_[next_reply++];
-    };
-    std::vector<const char*> argv = {"crossfade"};
-    for (const std::string& arg : args) argv.push_back(arg.c_str());
-    return RunCli(static_cast<int>(argv.size()), argv.data(), world);
-  }
-  std::string out() const { return out_.str(); }
-  std::string err() const { return err_.str(); }
-
-  std::vector<AdminReply> replies_;
-  std::vector<std::string> calls_;
-  std::string address_, token_;
-  Config ran_;
-  int run_exit_ = 0;
-
- private:
-  std::ostringstream out_, err_;
-};
 
 TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run({"--help"}), 0);
@@ -353,44 +308,6 @@ TEST_F(CliTest, FlipDryRun) {
   replies_ = {{200, R"({"flipped": false, "dry_run": true, "would_flip": false, "reason": "not synced"})"}};
   EXPECT_EQ(Run({"flip", "new", "--dry-run"}), 1);
   EXPECT_EQ(err(), "would not flip: not synced\n");
-}
-
-TEST_F(CliTest, Backfill) {
-  replies_ = {{202, R"({"state": "running"})"}};
-  EXPECT_EQ(Run({"backfill", "start", "--detach"}), 0);
-  EXPECT_THAT(calls_, ElementsAre("POST /api/v1/backfill {}"));
-  EXPECT_EQ(Run({"backfill", "cancel"}), 0);
-  EXPECT_THAT(calls_, ElementsAre("DELETE /api/v1/backfill"));
-  replies_ = {{200, R"({"state": "running", "keys_done": 2500, "keys_total": 10000})"}};
-  EXPECT_EQ(Run({"backfill"}), 0);
-  EXPECT_THAT(calls_, ElementsAre("GET /api/v1/backfill"));
-  EXPECT_EQ(out(), "backfill: running, 2,500 of 10,000 keys (25 %)\n");
-}
-
-TEST_F(CliTest, BackfillOptions) {
-  replies_ = {{202, R"({"state": "running"})"}};
-  EXPECT_EQ(Run({"backfill", "start", "--detach", "--match", "a*", "--type", "hash", "--db", "3", "--rate", "10",
-                 "--bandwidth", "2KiB"}),
-            0);
-  EXPECT_THAT(calls_, ElementsAre("POST /api/v1/backfill {\"bytes_per_second\":2048,\"db\":3,\"keys_per_second\":10,"
-                                  "\"match\":\"a*\",\"type\":\"hash\"}"));
-  replies_ = {{200, R"({"state": "paused"})"}};
-  EXPECT_EQ(Run({"backfill", "pause"}), 0);
-  EXPECT_THAT(calls_, ElementsAre("PATCH /api/v1/backfill {\"paused\":true}"));
-  EXPECT_THAT(out(), HasSubstr("go on with: crossfade backfill resume"));
-  EXPECT_EQ(Run({"backfill", "resume", "--rate", "500"}), 0);
-  EXPECT_THAT(calls_, ElementsAre("PATCH /api/v1/backfill {\"keys_per_second\":500,\"paused\":false}"));
-  EXPECT_EQ(Run({"backfill", "start", "--bandwidth", "much"}), 2);
-}
-
-TEST_F(CliTest, BackfillTellsWhatCouldNotBeCopied) {
-  replies_ = {{200, R"({"state": "done", "keys_done": 7, "keys_total": 7, "keys_failed": 1, "bytes": 2048,
-    "failed": [{"db": 2, "key": "k\u001b", "reason": "NOPERM x"}]})"}};
-  EXPECT_EQ(Run({"backfill", "status"}), 0);
-  EXPECT_EQ(out(),
-            "backfill: done, 7 of 7 keys (100 %), 2.0 KiB, 1 keys could not be copied at once\n"
-            "These keys could not be copied so far; they are dirty, and tried again:\n"
-            "  db 2  k\\x1b  NOPERM x\n");
 }
 
 TEST_F(CliTest, Mismatches) {

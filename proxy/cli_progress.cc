@@ -100,7 +100,7 @@ Pace RealPace() {
   return pace;
 }
 
-FollowEnd Follow(const Pace& pace, const std::function<bool(Progress*)>& look) {
+FollowEnd FollowJob(const Pace& pace, const std::function<bool(Progress*)>& look) {
   const int64_t step_ms = kRedrawMs;
   int64_t until_line_ms = kLineMs;
   size_t drawn = 0;

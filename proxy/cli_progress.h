@@ -51,6 +51,6 @@ Pace RealPace();
 enum class FollowEnd : uint8_t { kOver, kInterrupted, kLost };
 
 // Looks until the job is over. `look` fills in the progress; false when the proxy gave no answer, having told the user.
-FollowEnd Follow(const Pace& pace, const std::function<bool(Progress*)>& look);
+FollowEnd FollowJob(const Pace& pace, const std::function<bool(Progress*)>& look);
 
 }  // namespace crossfade

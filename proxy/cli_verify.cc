@@ -128,7 +128,7 @@ int Operator::FollowVerify() {
   json answer;
   int exit = kExitDone;
   // A look that fails is told at once; the proxy may be busy with something else for a moment, but hardly for 15 s.
-  const FollowEnd end = Follow(pace, [&](Progress* progress) {
+  const FollowEnd end = FollowJob(pace, [&](Progress* progress) {
     if (!Ask("GET", std::string(kPath) + "?limit=0", nullptr, &answer, &exit, false)) return false;
     const json* figures = Find(answer, {"progress"});
     *progress = ReadProgress("verify", figures != nullptr ? *figures : json::object());

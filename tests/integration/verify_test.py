@@ -35,8 +35,11 @@ class VerifyTest(CrossfadeTest):
         return rig.admin.call("GET", "/api/v1/verify")
 
     def finish(self, rig: Rig, timeout: float = 60.0) -> dict:
-        wait_until(lambda: self.state(rig)["state"] != "running", timeout, "the verification ends", pause=0.1)
-        return self.state(rig)
+        deadline = time.monotonic() + timeout
+        while (result := self.state(rig))["state"] == "running":
+            self.assertLess(time.monotonic(), deadline, result)
+            time.sleep(0.05)
+        return result
 
     def verify(self, rig: Rig, **options: Any) -> dict:
         self.start(rig, **options)
@@ -88,7 +91,7 @@ def somewhere(key: bytes) -> int:
 
 
 def pending_id(client: redis.Redis, key: bytes) -> str:
-    return client.execute_command("XPENDING", key, "g", "-", "+", 10_000)[-1]["message_id"].decode()
+    return client.xpending_range(key, "g", "-", "+", 10_000)[-1]["message_id"].decode()
 
 
 SEEDS: dict[str, tuple[str, Make, Spoil]] = {  # name: kind, make, spoil
@@ -245,7 +248,7 @@ class Worker(threading.Thread):
             lambda: pipe.incr(self.key("n")),
             lambda: pipe.pexpire(self.key(rng.choice("snlhzt")), rng.choice((1, 50, 200, 5000))),
             lambda: pipe.persist(self.key(rng.choice("snlhzt"))),
-            lambda: pipe.delete(self.key(rng.choice("snlhzt"))),
+            lambda: pipe.delete(self.key(rng.choice("snlhztx"))),
             lambda: pipe.rename(self.key("s"), self.key("s")),
             lambda: pipe.copy(self.key("h"), self.key("h"), replace=True),
             lambda: pipe.rpush(self.key("l"), word, word),

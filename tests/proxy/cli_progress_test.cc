@@ -67,7 +67,7 @@ class FollowTest : public testing::Test {
     };
   }
   FollowEnd FollowFor(int64_t ms) {
-    return Follow(pace_, [this, ms](Progress* progress) {
+    return FollowJob(pace_, [this, ms](Progress* progress) {
       *progress = Half();
       progress->over = slept_ms_ >= ms;
       return slept_ms_ < lost_ms_;

@@ -262,6 +262,7 @@ class Worker(threading.Thread):
             lambda: pipe.execute_command("XGROUP", "CREATE", self.key("x"), "g", "0", "MKSTREAM"),
             lambda: pipe.execute_command("XREADGROUP", "GROUP", "g", f"c{rng.randrange(3)}", "COUNT", 5, "STREAMS",
                                          self.key("x"), ">"),
+            lambda: pipe.execute_command("XGROUP", "DESTROY", self.key("x"), "g"),
             lambda: pipe.execute_command("XAUTOCLAIM", self.key("x"), "g", f"c{rng.randrange(3)}", 0, "-", "COUNT", 3),
             lambda: pipe.lpush("big list", word, word),
             lambda: pipe.rpop("big list", 2),
@@ -290,10 +291,10 @@ class UnderLoad(VerifyTest):
             with_group(pipe, b"big stream", BIG)
             pipe.execute()
         stop = threading.Event()
-        workers = [Worker(rig.proxy.port, seed, stop) for seed in range(20 if LONG else 8)]
+        workers = [Worker(rig.proxy.port, seed, stop) for seed in range(20 if LONG else 4)]
         for worker in workers:
             worker.start()
-        rounds, end = [], time.monotonic() + (120 if LONG else 8)
+        rounds, end = [], time.monotonic() + (120 if LONG else 5)
         try:
             while time.monotonic() < end or len(rounds) < 2:
                 result = self.verify(rig)

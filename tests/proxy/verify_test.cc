@@ -136,7 +136,7 @@ TEST_F(VerifyTest, I7ADifferenceThatGoesIsNone) {
   AnswerStrings("1", "2");
   FinishSecondary();
   w.Advance(100);
-  EXPECT_THAT(Begun(), Not(testing::Contains("k")));
+  EXPECT_THAT(Begun(), testing::Not(testing::Contains("k")));
   w.Advance(60);
   EXPECT_THAT(Begun(), ElementsAre("k"));
   AnswerStrings("1", "1");
@@ -165,7 +165,9 @@ TEST_F(VerifyTest, I7ADirtyKeyIsOnItsWay) {
 }
 
 TEST_F(VerifyTest, RepairsWhatDiffersAndLooksAgain) {
-  Start({"k"}, {.repair = true});
+  VerifyOptions options;
+  options.repair = true;
+  Start({"k"}, options);
   Begun();
   AnswerStrings("1", "2");
   FinishSecondary();

@@ -49,6 +49,13 @@ class VerifyTest : public LaneWorldTest {
     };
     Build();
   }
+  void TearDown() override {
+    verify_->Fail("the end");
+    EndQuestions();
+    LaneWorldTest::TearDown();
+  }
+  // What the stores still owe will never come.
+  void EndQuestions() { w.lane->Abandon(absl::AbortedError("the end")); }
   void Build() {
     check_ = std::make_unique<KeyCheck>(&w.io, &w.config.limits, w.lane.get());
     verify_ = std::make_unique<Verify>(Verify::Parts{&w.io, &w.config, &w.migration, &w.dirty, w.lane.get(),
@@ -235,6 +242,7 @@ TEST_F(VerifyTest, I8ARestartSaysHowFarItCame) {
   Begun();
   AnswerStrings("1", "1");
   w.Advance(6000);
+  EndQuestions();
   Build();  // the proxy was killed, and started again
   EXPECT_EQ(result().state, VerifyState::kFailed);
   EXPECT_EQ(result().why, "the proxy was restarted; 1 of 3 keys had been checked");

@@ -146,13 +146,16 @@ void Verify::OnWritten(std::string_view command, RequestView request, const KeyI
   if (movement == Movement::kNone) return;
   const VerifyOptions& options = result_.options;
   if (options.sample < 100 || !options.match.empty()) return;
-  // After the last scan every value has been looked at, but for those of keys that are still being decided.
-  const auto deciding = [&](uint32_t key) {
-    return keys_.Deciding(db, request.arg(key)) || moved_names_.contains(VerifyKeys::NameOf(db, request.arg(key)));
-  };
-  if (all_scanned_ && std::none_of(keys.begin(), keys.end(), deciding)) return;
   const size_t from = movement == Movement::kToLast ? keys.size() - 1 : 0;
   const size_t to = movement == Movement::kToFirst ? 1 : keys.size();
+  // After the last scan every value has been looked at, but for those of keys that are still being decided.
+  bool deciding = !all_scanned_;
+  for (size_t i = 0; i < keys.size() && !deciding; ++i) {
+    const bool is_source = movement == Movement::kToAny || i < from || i >= to || keys.size() == 1;
+    const std::string_view key = request.arg(keys[i]);
+    deciding = is_source && (keys_.Deciding(db, key) || moved_names_.contains(VerifyKeys::NameOf(db, key)));
+  }
+  if (!deciding) return;
   for (size_t i = from; i < to; ++i) NoteMoved(db, request.arg(keys[i]));
   if (command != "move" && command != "copy") return;
   // MOVE key db, COPY from to DB db: the name may be new in that database.
@@ -248,10 +251,14 @@ void Verify::LookAtFound() {
 // At most as many as there may be others, so that both get on.
 void Verify::LookAtMoved() {
   const double keep = all_scanned_ ? 0 : allowance_ / 2;
-  while (allowance_ >= std::max(1.0, keep) && keys_.room() && !moved_.empty()) {
-    allowance_ -= 1;
+  for (size_t left = moved_.size(); left > 0 && allowance_ >= std::max(1.0, keep) && keys_.room(); --left) {
     auto [db, key] = std::move(moved_.front());
     moved_.pop_front();
+    if (keys_.Deciding(db, key)) {  // not twice at a time
+      moved_.emplace_back(db, std::move(key));
+      continue;
+    }
+    allowance_ -= 1;
     moved_names_.erase(VerifyKeys::NameOf(db, key));
     if (!IsTemporaryName(key)) keys_.Look(db, std::move(key), true);
   }

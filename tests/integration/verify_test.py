@@ -287,7 +287,7 @@ class UnderLoad(VerifyTest):
             with_group(pipe, b"big stream", BIG)
             pipe.execute()
         stop = threading.Event()
-        workers = [Worker(rig.proxy.port, seed, stop) for seed in range(20 if LONG else 4)]
+        workers = [Worker(rig.proxy.port, seed, stop) for seed in range(20 if LONG else 8)]
         for worker in workers:
             worker.start()
         rounds, end = [], time.monotonic() + (120 if LONG else 3)

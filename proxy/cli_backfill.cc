@@ -63,8 +63,7 @@ std::string ScopeText(const json& backfill) {
 void AddBackfillOptions(CLI::App* command, BackfillArguments* arguments) {
   command->add_option("action", arguments->action, "start, status (unless given), pause, resume or cancel")
       ->check(CLI::IsMember({"start", "status", "pause", "resume", "cancel"}));
-  command->add_option("--match", arguments->match, "With start: only keys that match, as SCAN does")
-      ->type_name("GLOB");
+  command->add_option("--match", arguments->match, "With start: only keys that match, as SCAN does")->type_name("GLOB");
   command->add_option("--type", arguments->type, "With start: only keys of this type, as TYPE says it")
       ->type_name("TYPE");
   command->add_option("--db", arguments->db, "With start: only this database")

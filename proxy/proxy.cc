@@ -131,9 +131,9 @@ void Proxy::MakeCopiers(bool journal_relied_upon) {
   key_check_ = std::make_unique<KeyCheck>(io_, &config_.limits, lane_.get());
   settle_ = std::make_unique<Settle>(io_, &config_, &migration(), &dirty_, &counters_, lane_.get(), key_check_.get(),
                                      [this] { repair_->Wake(); });
-  verify_ = std::make_unique<Verify>(Verify::Parts{
-      io_, &config_, &migration(), &dirty_, lane_.get(), key_check_.get(), storage_, [this] { repair_->Wake(); },
-      [this] { return sweep_->running(); }, [this] { OnVerified(); }});
+  verify_ = std::make_unique<Verify>(Verify::Parts{io_, &config_, &migration(), &dirty_, lane_.get(), key_check_.get(),
+                                                   storage_, [this] { repair_->Wake(); },
+                                                   [this] { return sweep_->running(); }, [this] { OnVerified(); }});
   verify_->Load();
   expiry_scan_ = std::make_unique<ExpiryScan>(io_, &config_.backfill, &migration(), lane_.get(), &expiry_);
   if (keeper_->had_predecessor()) expiry_scan_->Start();

@@ -1,6 +1,7 @@
 #include "proxy/verify.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "fmt/format.h"
@@ -13,6 +14,28 @@
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
+
+namespace {
+
+// Where the value of one key may turn up under another name.
+enum class Movement : uint8_t { kNone, kToFirst, kToLast, kToAny };
+
+Movement MovementOf(std::string_view command) {
+  static constexpr std::string_view kNowhere[] = {"mset", "msetnx", "del", "unlink", "touch"};
+  static constexpr std::string_view kFirst[] = {"sunionstore", "sinterstore", "sdiffstore",  "zunionstore",
+                                                "zinterstore", "zdiffstore",  "zrangestore", "geosearchstore",
+                                                "bitop",       "pfmerge"};
+  static constexpr std::string_view kLast[] = {"rename", "renamenx", "copy",      "move",      "smove",
+                                               "lmove",  "blmove",   "rpoplpush", "brpoplpush"};
+  const auto is_in = [command](std::span<const std::string_view> names) {
+    return std::find(names.begin(), names.end(), command) != names.end();
+  };
+  if (is_in(kNowhere)) return Movement::kNone;
+  if (is_in(kFirst)) return Movement::kToFirst;
+  return is_in(kLast) ? Movement::kToLast : Movement::kToAny;
+}
+
+}  // namespace
 
 Verify::Verify(Parts parts)
     : parts_(std::move(parts)),
@@ -88,6 +111,7 @@ void Verify::Finish(VerifyState state, std::string why) {
   moved_.clear();
   moved_names_.clear();
   result_.state = state;
+  result_.keys_total = std::max(result_.keys_total, result_.keys_checked);
   result_.ended_ms = parts_.io->clock()->WallMs();
   if (state != VerifyState::kDone) {
     why += fmt::format("; {} of {} keys had been checked", result_.keys_checked, result_.keys_total);
@@ -117,29 +141,43 @@ void Verify::OnWritten(std::string_view command, RequestView request, const KeyI
   if (!running()) return;
   if (command == "swapdb") begin_again_ = true;
   for (uint32_t key : keys) keys_.OnWritten(db, request.arg(key), command, request);
-  // Those of several keys, and those that name another database's.
-  const bool moves = keys.size() > 1 || command == "move" || command == "copy";
+  if (keys.size() < 2 && command != "move" && command != "copy") return;
+  const Movement movement = MovementOf(command);
+  if (movement == Movement::kNone) return;
   const VerifyOptions& options = result_.options;
-  if (!moves || options.sample < 100 || !options.match.empty()) return;
-  const auto note = [&](int to, std::string_view key) {
-    if (options.db >= 0 && to != options.db) return;
-    std::string name = fmt::format("{}:", to);
-    name += key;
-    if (moved_names_.contains(name)) return;
-    if (moved_.size() >= kMaxMoved) {
-      ++result_.left_out;
-      return;
-    }
-    moved_.emplace_back(to, std::string(key));
-    moved_names_.insert(std::move(name));
-  };
-  for (uint32_t key : keys) note(db, request.arg(key));
+  if (options.sample < 100 || !options.match.empty()) return;
+  const size_t from = movement == Movement::kToLast ? keys.size() - 1 : 0;
+  const size_t to = movement == Movement::kToFirst ? 1 : keys.size();
+  // After the last scan every value has been looked at, but for those of keys that are still being decided.
+  bool deciding = !all_scanned_;
+  for (size_t i = 0; i < keys.size() && !deciding; ++i) {
+    const bool is_source = movement == Movement::kToAny || i < from || i >= to || keys.size() == 1;
+    const std::string_view key = request.arg(keys[i]);
+    deciding = is_source && (keys_.Deciding(db, key) || moved_names_.contains(VerifyKeys::NameOf(db, key)));
+  }
+  if (!deciding) return;
+  for (size_t i = from; i < to; ++i) NoteMoved(db, request.arg(keys[i]));
   if (command != "move" && command != "copy") return;
   // MOVE key db, COPY from to DB db: the name may be new in that database.
   for (size_t i = 2; i < request.argc(); ++i) {
-    const std::optional<int64_t> to = ParseInt64(request.arg(i));
-    const bool is_db = to && *to >= 0 && (command == "move" || (i >= 4 && EqualsIgnoreCase(request.arg(i - 1), "db")));
-    if (is_db) note(static_cast<int>(*to), request.arg(command == "move" ? 1 : 2));
+    const std::optional<int64_t> other = ParseInt64(request.arg(i));
+    const bool is_db =
+        other && *other >= 0 && (command == "move" || (i >= 4 && EqualsIgnoreCase(request.arg(i - 1), "db")));
+    if (is_db) NoteMoved(static_cast<int>(*other), request.arg(command == "move" ? 1 : 2));
+  }
+}
+
+void Verify::NoteMoved(int db, std::string_view key) {
+  if (result_.options.db >= 0 && db != result_.options.db) return;
+  if (moved_names_.size() >= kMaxMoved) {
+    ++result_.left_out;
+    return;
+  }
+  if (!moved_names_.insert(VerifyKeys::NameOf(db, key)).second) return;
+  if (all_scanned_ && parts_.io->clock()->NowUs() - all_scanned_us_ > kMovedMs * 1000) {
+    ++result_.left_out;  // it would never end
+  } else {
+    moved_.emplace_back(db, std::string(key));
   }
 }
 
@@ -190,7 +228,7 @@ void Verify::Work() {
   LookAtMoved();
   LookAtFound();
   if (run != run_ || asking_) return;
-  if (all_scanned_) return FinishIfDone(now_us);
+  if (all_scanned_) return FinishIfDone();
   if (!scanned_ && found_.size() < kScanCount) return AskScan();
   if (scanned_ && found_.empty()) NextDatabase();
 }
@@ -213,23 +251,21 @@ void Verify::LookAtFound() {
 // At most as many as there may be others, so that both get on.
 void Verify::LookAtMoved() {
   const double keep = all_scanned_ ? 0 : allowance_ / 2;
-  while (allowance_ >= std::max(1.0, keep) && keys_.room() && !moved_.empty()) {
-    allowance_ -= 1;
+  for (size_t left = moved_.size(); left > 0 && allowance_ >= std::max(1.0, keep) && keys_.room(); --left) {
     auto [db, key] = std::move(moved_.front());
     moved_.pop_front();
-    moved_names_.erase(fmt::format("{}:", db) + key);
+    if (keys_.Deciding(db, key)) {  // not twice at a time
+      moved_.emplace_back(db, std::move(key));
+      continue;
+    }
+    allowance_ -= 1;
+    moved_names_.erase(VerifyKeys::NameOf(db, key));
     if (!IsTemporaryName(key)) keys_.Look(db, std::move(key), true);
   }
 }
 
-// Names that go on moving from one key to the next are followed for a while.
-void Verify::FinishIfDone(int64_t now_us) {
+void Verify::FinishIfDone() {
   result_.phase = "deciding about the last keys";
-  if (!moved_.empty() && now_us - all_scanned_us_ > kMovedMs * 1000) {
-    result_.left_out += moved_.size();
-    moved_.clear();
-    moved_names_.clear();
-  }
   if (!keys_.idle() || !moved_.empty()) return;
   result_.scanned = result_.to_scan;
   result_.keys_total = result_.keys_checked;

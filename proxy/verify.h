@@ -4,7 +4,8 @@
 //
 // Why it misses nothing that stays: SCAN finds every key that is there from its beginning to its end. A value that
 // moves to another name meanwhile (RENAME, COPY, SUNIONSTORE …) may escape it, so keys written by commands of several
-// keys are looked at again; when databases are swapped it begins again. The two directions are of stores, not of
+// keys are looked at again, and after the last scan those that were written beside a key that is still being decided;
+// when databases are swapped it begins again. The two directions are of stores, not of
 // roles: a flip in its middle changes nothing. A store that came back as another process ends it.
 //
 // The result is in the state directory (verify.json), so that it is known after a restart, which ends a verification
@@ -71,7 +72,7 @@ class Verify {
   static constexpr int64_t kSaveMs = 5000;
   static constexpr int64_t kSpeedMs = 1000;
   static constexpr size_t kMaxMoved = 100'000;  // names; beyond: left out, and counted
-  static constexpr int64_t kMovedMs = 10'000;   // how long, after everything else, names that go on moving are followed
+  static constexpr int64_t kMovedMs = 20'000;   // how long, after the last scan, values that go on moving are followed
   static constexpr int kMaxBeginnings = 5;
   static constexpr double kExistsCost = 0.25;  // of a look: only whether it is there
 
@@ -82,13 +83,14 @@ class Verify {
   std::string WhyWait() const;
   void Refill(int64_t now_us);
   void LookAtFound();
+  void NoteMoved(int db, std::string_view key);
   void LookAtMoved();
   void AskTotal();
   void AskScan();
   void OnScan(const Answers& answers, bool from_primary);
   void AskWhichLack(std::vector<std::string> keys);
   void NextDatabase();
-  void FinishIfDone(int64_t now_us);
+  void FinishIfDone();
   void Measure(int64_t now_us);
   void Save();
   // The answers of the store that is being scanned.

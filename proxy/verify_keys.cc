@@ -16,14 +16,17 @@ VerifyKeys::VerifyKeys(Io* io, const Migration* migration, DirtySet* dirty, Lane
       check_(check),
       result_(result),
       wake_repair_(std::move(wake_repair)),
-      window_(io, lane) {}
+      windows_{{io, lane}, {io, lane}, {io, lane}, {io, lane}} {}
 
 void VerifyKeys::Reset() {
   ++run_;
-  window_.Cancel();
+  for (WindowCheck& window : windows_) window.Cancel();
+  windows_before_ = 0;
+  for (const WindowCheck& window : windows_) windows_before_ += window.windows();
   in_flight_ = 0;
   waiting_.clear();
   big_.clear();
+  deciding_.clear();
   absl::flat_hash_set<uint64_t>().swap(reported_);
 }
 
@@ -33,6 +36,7 @@ void VerifyKeys::Look(int db, std::string key, bool again) {
   entry->key = std::move(key);
   entry->again = again;
   entry->first_us = io_->clock()->NowUs();
+  ++deciding_[NameOf(db, entry->key)];
   Ask(entry);
 }
 
@@ -45,16 +49,20 @@ int VerifyKeys::Step(int allowance) {
     ++looks;
     Ask(entry);
   }
-  if (!window_.busy() && !big_.empty()) {
-    const EntryPtr entry = big_.front();
-    big_.pop_front();
-    window_.Start(entry->db, entry->key, [this, entry](const KeyVerdict& verdict) { Judge(entry, verdict); });
+  uint64_t windows = 0;
+  for (WindowCheck& window : windows_) {
+    if (!window.busy() && !big_.empty()) {
+      const EntryPtr entry = big_.front();
+      big_.pop_front();
+      window.Start(entry->db, entry->key, [this, entry](const KeyVerdict& verdict) { Judge(entry, verdict); });
+    }
+    if (looks < allowance && window.busy()) {
+      ++looks;
+      window.Step();
+    }
+    windows += window.windows();
   }
-  if (looks < allowance && window_.busy()) {
-    ++looks;
-    window_.Step();
-    result_->windows = window_.windows();
-  }
+  result_->windows = windows - windows_before_;
   return looks;
 }
 
@@ -144,6 +152,8 @@ void VerifyKeys::Wait(const EntryPtr& entry, int64_t pause_ms) {
 
 // The end of this key. A key that is looked at again counts only when it isn't equal.
 void VerifyKeys::Count(const EntryPtr& entry, uint64_t* counter) {
+  const auto deciding = deciding_.find(NameOf(entry->db, entry->key));
+  if (--deciding->second == 0) deciding_.erase(deciding);
   const bool silent = entry->again || entry->told_twice;
   if (counter != nullptr && (!silent || (entry->again && counter != &result_->equal))) ++*counter;
   if (!silent) ++result_->keys_checked;

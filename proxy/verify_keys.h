@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "proxy/io.h"
 #include "proxy/key_check.h"
@@ -38,19 +39,22 @@ class VerifyKeys {
   void Reset();
   // REQUIRES: room(). `again`: it was counted already, or will be; only a difference counts.
   void Look(int db, std::string key, bool again);
-  // Looks at keys whose pause is over, and at the next window of a large one. Returns how many looks were begun, at
+  // Looks at keys whose pause is over, and at the next windows of large ones. Returns how many looks were begun, at
   // most `allowance`.
   int Step(int allowance);
   // The primary has accepted a write to this key.
   void OnWritten(int db, std::string_view key, std::string_view command, RequestView request) {
-    window_.OnWritten(db, key, command, request);
+    for (WindowCheck& window : windows_) window.OnWritten(db, key, command, request);
   }
 
+  // A key and its database as one name.
+  static std::string NameOf(int db, std::string_view key) { return std::to_string(db).append(":").append(key); }
+
   bool room() const { return in_flight_ < kMaxInFlight && waiting_.size() + big_.size() < kMaxWaiting; }
+  // Is this key being decided?
+  bool Deciding(int db, std::string_view key) const { return deciding_.contains(NameOf(db, key)); }
   // No key is being decided.
-  bool idle() const { return in_flight_ == 0 && waiting_.empty() && big_.empty() && !window_.busy(); }
-  // How many wait to be looked at again.
-  size_t waiting() const { return waiting_.size() + big_.size() + (window_.busy() ? 1 : 0); }
+  bool idle() const { return deciding_.empty(); }
 
  private:
   static constexpr size_t kMaxInFlight = 32;  // each may hold two values of limits.settle_value
@@ -93,11 +97,13 @@ class VerifyKeys {
   KeyCheck* check_;
   VerifyResult* result_;
   std::function<void()> wake_repair_;
-  WindowCheck window_;
-  uint64_t run_ = 0;  // verdicts of an earlier run are ignored
+  WindowCheck windows_[4];       // so many large values at once
+  uint64_t windows_before_ = 0;  // read by earlier runs
+  uint64_t run_ = 0;             // verdicts of an earlier run are ignored
   size_t in_flight_ = 0;
-  std::multimap<int64_t, EntryPtr> waiting_;  // by the time of the next look
-  std::deque<EntryPtr> big_;                  // to be read in windows, one after another
+  std::multimap<int64_t, EntryPtr> waiting_;        // by the time of the next look
+  std::deque<EntryPtr> big_;                        // to be read in windows, one after another
+  absl::flat_hash_map<std::string, int> deciding_;  // by NameOf: how many entries
   absl::flat_hash_set<uint64_t> reported_;
 };
 

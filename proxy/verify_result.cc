@@ -148,7 +148,7 @@ Json VerifyJson(const VerifyResult& result, size_t max_listed) {
                 {{"done", result.scanned},
                  {"total", result.to_scan},
                  {"per_second", result.per_second},
-                 {"seconds_left", result.per_second > 0 ? left / result.per_second : -1}}},
+                 {"seconds_left", result.per_second >= 1 ? left / result.per_second : -1}}},
                {"windows", result.windows},
                {"counts", counts},
                {"undecided", undecided},

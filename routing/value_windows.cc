@@ -69,10 +69,10 @@ class ListWindows : public ValueWindows {
     const int64_t removed = length_ < 0 ? 0 : std::max<int64_t>(0, pushed_ - last_mark_ - (length - length_));
     read_ = std::max<int64_t>(0, read_ - removed);
     if (from_ <= read_) read_ = std::max(read_, from_ + static_cast<int64_t>(window.items.size()));
-    overlap_ = std::min(2 * removed, kMaxOverlap);
     length_ = length;
     last_mark_ = mark_;
     size_.Came(window.items.size(), primary[1].size());
+    overlap_ = std::min(2 * removed, kMaxOverlap * static_cast<int64_t>(size_.items()));
     done_ = read_ >= length;
     if (read_ > furthest_) {
       furthest_ = read_;
@@ -98,7 +98,7 @@ class ListWindows : public ValueWindows {
   }
 
  private:
-  static constexpr int64_t kMaxOverlap = 4096;
+  static constexpr int64_t kMaxOverlap = 3;  // windows
   static constexpr int kMaxIdleWindows = 500;
 
   const std::string key_;

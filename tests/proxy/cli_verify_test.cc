@@ -120,12 +120,16 @@ TEST_F(CliVerifyTest, CtrlCCancels) {
 
 TEST_F(CliVerifyTest, DetachStatusCancelAndAProxyThatIsGone) {
   Answers({Running()});
-  EXPECT_EQ(Run({.detach = true}), kExitDone);
+  VerifyArguments arguments;
+  arguments.detach = true;
+  EXPECT_EQ(Run(arguments), kExitDone);
   EXPECT_THAT(out_.str(), HasSubstr("verify: started"));
   out_.str("");
-  EXPECT_EQ(Run({.action = "status"}), kExitDone);
+  arguments.action = "status";
+  EXPECT_EQ(Run(arguments), kExitDone);
   EXPECT_THAT(out_.str(), HasSubstr("verify: running, progress: 25 %, 500 of 2,000 keys  100/s  0:15 left"));
-  EXPECT_EQ(Run({.action = "cancel"}), kExitDone);
+  arguments.action = "cancel";
+  EXPECT_EQ(Run(arguments), kExitDone);
   EXPECT_THAT(calls_, ElementsAre("POST /api/v1/verify {}", "GET /api/v1/verify", "DELETE /api/v1/verify"));
   answers_.clear();
   EXPECT_EQ(Run({}), kExitUnreachable);

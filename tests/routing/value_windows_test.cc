@@ -151,12 +151,12 @@ TEST_F(ListWindowsTest, AWriteOfUnknownEffectBeginsAgain) {
 }
 
 TEST_F(ListWindowsTest, WhatMovesFasterThanWeReadIsGivenUp) {
-  Fill(100);
+  Fill(2000);
   WindowVerdict verdict = WindowVerdict::kGoOn;
   for (int i = 0; i < 5000 && verdict == WindowVerdict::kGoOn && !windows_->done(); ++i) {
     verdict = Window();
-    PopHead(50);
-    PushTail(50);
+    PopHead(200);
+    PushTail(200);
   }
   EXPECT_EQ(verdict, WindowVerdict::kChanged);
 }
@@ -225,10 +225,12 @@ class StreamWindowsTest : public testing::Test {
     return Items({Items({Bulk("name"), Bulk("alice"), Bulk("pending"), Number(1), Bulk("idle"), Number(idle)})});
   }
   void ReachGroup() {
-    EXPECT_THAT(Commands(windows_->Next()), testing::ElementsAre("XINFO STREAM k", "XRANGE k - + COUNT 2"));
-    EXPECT_EQ(TakeBoth(windows_.get(), {Info(3), Items({Entry("1-1"), Entry("2-1")})}), WindowVerdict::kGoOn);
-    EXPECT_THAT(Commands(windows_->Next())[1], "XRANGE k 2-2 + COUNT 2");
-    EXPECT_EQ(TakeBoth(windows_.get(), {Info(3), Items({Entry("3-1")})}), WindowVerdict::kGoOn);
+    EXPECT_THAT(Commands(windows_->Next()), testing::ElementsAre("XINFO STREAM k", "XRANGE k - + COUNT 8"));
+    std::vector<std::string> entries;
+    for (int i = 1; i <= 8; ++i) entries.push_back(Entry(std::to_string(i) + "-1"));
+    EXPECT_EQ(TakeBoth(windows_.get(), {Info(9), Items(entries)}), WindowVerdict::kGoOn);
+    EXPECT_THAT(Commands(windows_->Next())[1], "XRANGE k 8-2 + COUNT 2");
+    EXPECT_EQ(TakeBoth(windows_.get(), {Info(9), Items({Entry("9-1")})}), WindowVerdict::kGoOn);
     EXPECT_THAT(Commands(windows_->Next()), testing::ElementsAre("XINFO GROUPS k"));
     EXPECT_EQ(TakeBoth(windows_.get(), {Items({Items({Bulk("name"), Bulk("g"), Bulk("pending"), Number(2)})})}),
               WindowVerdict::kGoOn);

@@ -18,6 +18,7 @@ class SweepTest : public LaneWorldTest {
  protected:
   SweepTest() {
     w.config.repair.enabled = false;
+    w.config.backfill.added_latency_ms = 0;
     w.Start();
     sweep_ = std::make_unique<Sweep>(&w.io, &w.config.backfill, &w.dirty, w.lane.get(), [this](bool finished) {
       EXPECT_FALSE(ended_.has_value());
@@ -44,9 +45,13 @@ class SweepTest : public LaneWorldTest {
     EXPECT_THAT(new_store().Sent(), ElementsAre("RESTORE " + key + " 0 dump-" + key + " REPLACE ABSTTL"));
     new_store().Reply(kOk);
   }
+  void SecondHalfBegins() {
+    EXPECT_THAT(new_store().Sent(), ElementsAre("INFO keyspace", "SCAN 0 COUNT 256"));
+    new_store().Reply(Bulk("# Keyspace\r\n"));
+  }
   void FinishSecondHalf() {
     w.Advance(4);
-    EXPECT_THAT(new_store().Sent(), ElementsAre("SCAN 0 COUNT 256"));
+    SecondHalfBegins();
     new_store().Reply(Page("0", {}));
     w.Advance(4);
   }
@@ -69,7 +74,7 @@ TEST_F(SweepTest, CopiesWhatThePrimaryHasAndThenWhatOnlyTheSecondaryHas) {
   EXPECT_THAT(old_store().Sent(), ElementsAre("PTTL c", "DUMP c"));
   CopyOne("c");
   w.Advance(4);
-  EXPECT_THAT(new_store().Sent(), ElementsAre("SCAN 0 COUNT 256"));
+  SecondHalfBegins();
   new_store().Reply(Page("0", {"a", "extra", "c"}));
   w.Advance(4);
   EXPECT_THAT(old_store().Sent(), ElementsAre("PTTL extra", "DUMP extra"));  // the others have been copied
@@ -93,11 +98,81 @@ TEST_F(SweepTest, PassesOverTemporaryNames) {
   EXPECT_THAT(old_store().Sent(), ElementsAre("PTTL a", "DUMP a"));
   CopyOne("a");
   w.Advance(4);
-  new_store().Sent();
+  SecondHalfBegins();
   new_store().Reply(Page("0", {"__crossfade:copy:0123456789abcdef", "a"}));
   w.Advance(4);
   EXPECT_THAT(old_store().Sent(), IsEmpty());
   EXPECT_EQ(ended_, true);
+}
+
+TEST_F(SweepTest, WhileItIsPausedNothingIsCopied) {
+  Start(2);
+  old_store().Sent();
+  sweep_->SetPaused(true);
+  EXPECT_STREQ(Sweep::Name(sweep_->state()), "paused");
+  old_store().Reply(Page("0", {"a"}));
+  w.Advance(500);
+  EXPECT_THAT(old_store().Sent(), IsEmpty());
+  EXPECT_TRUE(sweep_->running());
+  sweep_->SetPaused(false);
+  w.Advance(4);
+  EXPECT_THAT(old_store().Sent(), ElementsAre("PTTL a", "DUMP a"));
+  CopyOne("a");
+  w.Advance(4);
+  SecondHalfBegins();
+  new_store().Reply(Page("0", {}));
+  w.Advance(4);
+  EXPECT_EQ(ended_, true);
+}
+
+TEST_F(SweepTest, ANarrowScopeAsksForItAndForNothingElse) {
+  sweep_->Start("asked for", {.match = "user:*", .type = "hash", .db = 3});
+  old_store().Sent();
+  old_store().Reply(Bulk("# Keyspace\r\ndb3:keys=1,expires=0\r\n"));
+  w.Advance(4);
+  EXPECT_THAT(old_store().Sent(), ElementsAre("SELECT 3", "SCAN 0 COUNT 256 MATCH user:* TYPE hash"));
+  old_store().Replies({kOk, Page("0", {})});
+  w.Advance(8);
+  EXPECT_THAT(new_store().Sent(), ElementsAre("INFO keyspace", "SELECT 3", "SCAN 0 COUNT 256 MATCH user:* TYPE hash"));
+  new_store().Replies({Bulk("# Keyspace\r\n"), kOk, Page("0", {})});
+  w.Advance(4);
+  EXPECT_EQ(ended_, true);
+  EXPECT_FALSE(sweep_->scope().whole());
+}
+
+// Another process goes on with the first page of which anything is outstanding, and counts it once.
+TEST_F(SweepTest, ItsPlaceIsBeforeWhatIsOutstanding) {
+  Start(3);
+  old_store().Sent();
+  old_store().Reply(Page("17", {"a", "b"}));
+  w.Advance(4);
+  old_store().Sent();
+  CopyOne("a");
+  old_store().Replies({Int(-1), Bulk("dump-b")});
+  old_store().Reply(Page("5", {}));
+  EXPECT_EQ(sweep_->keys_done(), 1u);
+  const SweepPlace place = sweep_->place();
+  EXPECT_EQ(place.cursor, "0") << "b is outstanding";
+  EXPECT_EQ(place.keys_done, 0u);
+  EXPECT_THAT(new_store().Sent(), ElementsAre("RESTORE b 0 dump-b REPLACE ABSTTL"));
+  new_store().Reply(kOk);
+  EXPECT_EQ(sweep_->place().cursor, "5");
+  EXPECT_EQ(sweep_->place().keys_done, 2u);
+  const SweepPlace later = sweep_->place();
+  sweep_->Cancel("killed");
+  ended_.reset();
+  old_store().Sent();
+  sweep_->Start("gone on with", {}, &later);
+  EXPECT_THAT(old_store().Sent(), ElementsAre("INFO keyspace"));
+  old_store().Reply(Bulk("# Keyspace\r\n"));
+  w.Advance(4);
+  EXPECT_THAT(old_store().Sent(), ElementsAre("SCAN 5 COUNT 256"));
+  old_store().Reply(Page("0", {}));
+  w.Advance(4);
+  EXPECT_EQ(sweep_->place().secondary_side, true);
+  FinishSecondHalf();
+  EXPECT_EQ(ended_, true);
+  EXPECT_EQ(sweep_->keys_done(), 2u);
 }
 
 TEST_F(SweepTest, I1AWriteOvertakesNoCopyAndNoCopyAWrite) {

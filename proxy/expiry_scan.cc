@@ -16,7 +16,6 @@ ExpiryScan::ExpiryScan(Io* io, const BackfillConfig* config, const Migration* mi
 }
 
 void ExpiryScan::Start() {
-  running_ = true;
   expiry_->set_learning(true);
   refilled_us_ = io_->clock()->NowUs();
   StartOver();
@@ -98,7 +97,6 @@ void ExpiryScan::OnTimes(const Answers& answers, int64_t asked_ms) {
 // To the next page, or to the next database.
 void ExpiryScan::Advance() {
   if (cursor_ != "0" || ++db_ < lane_->primary().info().databases) return;
-  running_ = false;
   expiry_->set_learning(false);
   timer_->Stop();
   spdlog::info("event=expiries_learnt watched={}", expiry_->size());

@@ -27,7 +27,7 @@ class ExpiryScan {
   ExpiryScan(Io* io, const BackfillConfig* config, const Migration* migration, Lane* lane, ExpiryWatch* expiry);
 
   void Start();
-  bool running() const { return running_; }
+  bool running() const { return expiry_->learning(); }
   // While a flip drains the lane, nothing may be asked.
   void set_paused(bool paused) { paused_ = paused; }
 
@@ -50,7 +50,6 @@ class ExpiryScan {
   Lane* lane_;
   ExpiryWatch* expiry_;
   std::unique_ptr<Timer> timer_;
-  bool running_ = false;
   bool paused_ = false;
   bool asking_ = false;
   uint64_t epoch_ = 0;

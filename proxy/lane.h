@@ -147,6 +147,9 @@ class Lane : private Link::Owner {
   void OpenGate(KeyGates::Id gate);
   void Ask(Question question);
 
+  // When something ran on either store that was asked and answered at these moments (of the clock that NowUs reads).
+  WriteTimes TimesBetween(int64_t sent_us, int64_t read_us) const;
+
   // Both sides are up, the secondary keeps up, and following is on.
   bool CanCopy() const;
   // No slot is in flight on either side.

@@ -7,9 +7,13 @@
 namespace crossfade {
 
 WriteTimes Lane::TimesOf(const Slot& slot) const {
+  return TimesBetween(slot.sent_us, slot.answered_us != 0 ? slot.answered_us : primary().last_read_us());
+}
+
+WriteTimes Lane::TimesBetween(int64_t sent_us, int64_t read_us) const {
   WriteTimes times;
-  times.sent_ms = WallOf(slot.sent_us);
-  times.read_ms = WallOf(slot.answered_us != 0 ? slot.answered_us : primary().last_read_us());
+  times.sent_ms = WallOf(sent_us);
+  times.read_ms = WallOf(read_us);
   times.primary_offset_ms = primary().clock().offset_ms;
   times.secondary_offset_ms = secondary().clock().offset_ms;
   times.uncertainty_ms = 3 + primary().clock().uncertainty_ms + secondary().clock().uncertainty_ms;

@@ -103,7 +103,7 @@ void Rebuild::Read(Case* c) {
 
 void Rebuild::OnRead(Case* c, const std::vector<std::string>& replies) {
   CommandBatch piece;
-  const absl::Status taken = c->reader->Take(replies, TimesOf(*c), &piece);
+  const absl::Status taken = c->reader->Take(replies, lane_->TimesBetween(c->asked_us, io_->clock()->NowUs()), &piece);
   if (!taken.ok()) return Fail(c, fmt::format("on the primary: {}", std::string(taken.message())));
   if (piece.count == 0) return Read(c);
   Write(c, std::move(piece));
@@ -162,7 +162,7 @@ void Rebuild::Replace(Case* c, int64_t ttl_ms) {
   if (ttl_ms < 0) {
     batch.Add({"PERSIST", c->key.name});
   } else {
-    CopyExpiry expiry = ExpiryOfCopy(c->key.name, ttl_ms, TimesOf(*c));
+    CopyExpiry expiry = ExpiryOfCopy(c->key.name, ttl_ms, lane_->TimesBetween(c->asked_us, io_->clock()->NowUs()));
     batch.Add({"PEXPIREAT", c->key.name, std::to_string(expiry.at_ms)});
     c->expiry = std::move(expiry.note);
   }
@@ -283,17 +283,6 @@ PieceLimits Rebuild::LimitsOfPieces() const {
   pieces.bytes = std::min(kPieceBytes, static_cast<size_t>(limits_->secondary_queue_bytes) / 16);
   pieces.items = kPieceItems;
   return pieces;
-}
-
-WriteTimes Rebuild::TimesOf(const Case& c) const {
-  const ClockReading &primary = lane_->primary().clock(), &secondary = lane_->secondary().clock();
-  WriteTimes times;
-  times.read_ms = lane_->wall_ms();  // the stores' clocks are known against the lane's, which no administrator sets
-  times.sent_ms = times.read_ms - (io_->clock()->NowUs() - c.asked_us + 999) / 1000;
-  times.primary_offset_ms = primary.offset_ms;
-  times.secondary_offset_ms = secondary.offset_ms;
-  times.uncertainty_ms = 3 + primary.uncertainty_ms + secondary.uncertainty_ms;
-  return times;
 }
 
 }  // namespace crossfade

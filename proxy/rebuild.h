@@ -97,7 +97,6 @@ class Rebuild {
   void RemoveTemporary(const Case& c);
   void CheckStalls();
   PieceLimits LimitsOfPieces() const;
-  WriteTimes TimesOf(const Case& c) const;
 
   Io* io_;
   const LimitsConfig* limits_;

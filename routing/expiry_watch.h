@@ -52,6 +52,7 @@ class ExpiryWatch {
   uint64_t unwatched() const { return unwatched_; }
   // After a restart, until all expiries have been asked for.
   void set_learning(bool learning) { learning_ = learning; }
+  bool learning() const { return learning_; }
   // May there be keys that expire now, and aren't watched?
   bool incomplete(int64_t now_ms) const { return learning_ || now_ms <= unwatched_until_ms_; }
 

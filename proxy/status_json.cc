@@ -132,6 +132,8 @@ Json Attention(const Proxy& proxy) {
                     "now, everything is dirty at the next start. Make room on its disk",
                     log->unlogged(), log->trouble()));
   }
+  if (proxy.sweep().state() == Sweep::State::kPaused)
+    list.push_back("the backfill is paused; go on with: crossfade backfill resume");
   if (proxy.dirty().everything())
     list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
   if (proxy.lane().shedding())

@@ -303,7 +303,7 @@ class RebuildTest(CrossfadeTest):
         self.assertEqual(len(left) > 0, True)
         rig.proxy.start()
         rig.wait_up("old", "new")
-        self.backfill(rig)
+        rig.admin.wait_synced(240)  # it goes on by itself
         with rig.old.client() as old, rig.new.client() as new:
             self.assertFalse(any(key.startswith(TEMPORARY) for key in old.scan_iter(count=1000)))
             for key in left:

@@ -211,6 +211,10 @@ void Keeper::JournalBegun() {
 }
 
 absl::Status Keeper::FollowSnapshot() {
+  if (migration_.routing.secondary == SecondaryMode::kJournal && migration_.synced == Synced::kYes) {
+    return absl::FailedPreconditionError(
+        "the stores agreed when the journal began, so the secondary needs no snapshot: crossfade secondary follow");
+  }
   if (migration_.routing.secondary != SecondaryMode::kJournal || migration_.journal_since_ms == 0) {
     return absl::FailedPreconditionError(
         "written keys were not remembered: say crossfade secondary journal, and only then take the snapshot");

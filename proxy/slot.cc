@@ -60,7 +60,10 @@ Slot* SlotPool::Take() {
 
 void SlotPool::Free(Slot* slot) {
   slot->Reset();
-  if (free_.size() > kWarmSlots) *slot = Slot();
+  if (free_.size() > kWarmSlots) {  // gives back what it has grown to
+    std::destroy_at(slot);
+    std::construct_at(slot);
+  }
   free_.push_back(slot);
 }
 

@@ -191,7 +191,9 @@ void Sweep::NextDatabase() {
   if (HasNextDatabase()) return BeginDatabase(db_ + 1, "0");
   if (in_flight_ > 0) return;
   if (secondary_side_)
-    return Finish(State::kDone, scope_.whole() ? "everything was copied" : "what was named was copied");
+    return Finish(State::kDone, scope_.whole()                      ? "everything was copied"
+                                : keys_done_ + keys_rechecked_ == 0 ? "no key is like that"
+                                                                    : "what was named was copied");
   if (!scope_.whole()) keys_total_ = keys_done_;
   secondary_side_ = true;
   BeginDatabase(std::max(0, scope_.db), "0");

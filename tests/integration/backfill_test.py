@@ -122,6 +122,8 @@ class ScopeTest(BackfillCase):
         self.assertNotIn("user:7", self.names(rig, 0))
         status = rig.admin.status()
         self.assertEqual(status["synced"], "no", "a part says nothing of the whole")
+        self.start(rig, type="lisst")
+        self.assertEqual(self.wait_end(rig)["why"], "no key is like that")
         self.start(rig)
         self.wait_end(rig)
         self.assert_equal_and_synced(rig)
@@ -297,6 +299,13 @@ class SnapshotTest(BackfillCase):
         self.assertEqual(wrong.exception.status, 400)
         # On the operator's word.
         self.assertEqual(self.follow(rig, snapshot_elsewhere=True)["synced"], "yes")
+
+    def test_stores_that_agree_need_no_snapshot(self) -> None:
+        rig = self.rig()
+        rig.admin.routing(secondary="journal")
+        with self.assertRaises(AdminError) as refused:
+            self.follow(rig)
+        self.assertIn("needs no snapshot", refused.exception.reason)
 
     def assert_refused(self, rig: Rig, reason: str) -> None:
         with self.assertRaises(AdminError) as refused:

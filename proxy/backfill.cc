@@ -197,7 +197,7 @@ void Backfill::Cancel(std::string why) {
 }
 
 void Backfill::Suspend() {
-  if (active_) Save();
+  if (active_ || unsaved_) Save();
   suspended_ = true;
 }
 
@@ -212,7 +212,7 @@ void Backfill::OnSweepEnded(bool finished) {
 
 void Backfill::Tick() {
   if (suspended_) return;
-  if (active_ && io_->clock()->NowUs() - saved_us_ >= kSaveMs * 1000) Save();
+  if ((active_ || unsaved_) && io_->clock()->NowUs() - saved_us_ >= kSaveMs * 1000) Save();
   if (!pending_ || sweep_->running() || !lane_->CanCopy()) return;
   const Migration& migration = keeper_->migration();
   if (!migration.distrust.empty()) return Cancel(migration.distrust);
@@ -232,12 +232,15 @@ void Backfill::Tick() {
   Begin(anew.empty() ? &from : nullptr);
 }
 
-// A disk that is full keeps nobody from copying: a restart begins a little earlier then.
+// A disk that is full keeps nobody from copying: a restart begins a little earlier then. It is tried again, or one that
+// is over would begin anew after a restart.
 void Backfill::Save() {
   saved_us_ = io_->clock()->NowUs();
   if (active_) record_->place = sweep_->place();
   const std::string text = ToJson(*record_).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  if (const absl::Status saved = storage_->Replace(path_, text); !saved.ok()) {
+  const absl::Status saved = storage_->Replace(path_, text);
+  unsaved_ = !saved.ok();
+  if (unsaved_) {
     spdlog::warn("event=backfill_not_saved error=\"{}\"", std::string(saved.message()));
   }
 }

@@ -88,6 +88,7 @@ class Backfill {
   bool journal_relied_upon_ = false;
   bool active_ = false;     // the sweep is this backfill's
   bool pending_ = false;    // to be gone on with
+  bool unsaved_ = false;    // the file says something else
   bool suspended_ = false;  // the proxy is ending
   int64_t saved_us_ = 0;
 };

@@ -176,11 +176,13 @@ int Work(const Options& options, int worker, Figures* figures, Shared* shared) {
 void Summarise(const Figures& f, double seconds) {
   Say(fmt::format(
       "{} seeds in {:.1f} s ({:.2f} ms each): {} commands answered, {:.1f} hours of virtual time, {} steps\n"
-      "{} faults injected, {} crashes, {} restarts of the proxy, {} flips ({} forced), {} sweeps asked for\n"
+      "{} faults injected, {} crashes, {} restarts of the proxy, {} flips ({} forced), {} sweeps asked for, {} "
+      "resumed\n"
+      "{} verifications of equal stores, {} with a planted difference\n"
       "{} keys repaired, {} queues overflowed, {} reads from the secondary, {} compared, {} keys checked again",
       f.runs, seconds, 1000 * seconds / static_cast<double>(std::max<uint64_t>(f.runs, 1)), f.commands,
       static_cast<double>(f.virtual_ms) / 3.6e6, f.steps, f.faults, f.crashes, f.restarts, f.flips, f.forced_flips,
-      f.sweeps, f.repaired, f.overflows, f.shifted, f.compared, f.checked));
+      f.sweeps, f.resumed, f.verified, f.planted, f.repaired, f.overflows, f.shifted, f.compared, f.checked));
 }
 
 // Worker processes, each with a pipe for its figures.

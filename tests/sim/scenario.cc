@@ -98,6 +98,9 @@ Action MakeAction(Kind kind, Chance* chance) {
       action.a = chance->Range(0, 3);
       action.b = chance->Range(-1, 1);
       break;
+    case Kind::kBackfill:
+      action.a = chance->Range(0, 3);
+      break;
     case Kind::kCrashProxy:
       action.a = chance->Percent(20) ? 1 : 0;
       action.ms = chance->Percent(50) ? 0 : action.ms;

@@ -32,8 +32,8 @@ struct Action {
     kCompare,      // `a` percent
     kAck,          // `a` 1: both
     kSecondary,    // `a` 0 follow, 1 journal, 2 off
-    kBackfill,
-    kTamper,  // the secondary's value of a key is changed behind everybody's back
+    kBackfill,     // `a` 0 start, 1 hold or go on, 2 a verification that repairs, 3 start a slow one
+    kTamper,       // the secondary's value of a key is changed behind everybody's back
     kResync,
   };
   Kind kind = Kind::kCut;

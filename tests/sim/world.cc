@@ -108,7 +108,7 @@ void World::StartProxy() {
 void World::KillProxy(bool machine) {
   if (proxy_ == nullptr) return;
   CheckCounters();
-  figures_.repaired += proxy_->dirty().repaired();
+  GatherFigures();
   storage_.Freeze();
   proxy_.reset();
   storage_.Thaw();
@@ -151,7 +151,7 @@ std::optional<Violation> World::Run() {
   figures_.steps = loop_.steps();
   figures_.virtual_ms = static_cast<uint64_t>(loop_.now_us() / 1000);
   for (const auto& app : apps_) figures_.commands += app->replies();
-  if (proxy_ != nullptr) figures_.repaired += proxy_->dirty().repaired();
+  GatherFigures();
   return violation_;
 }
 
@@ -179,6 +179,14 @@ void World::Heal() {
   }
 }
 
+// Of a proxy that ends.
+void World::GatherFigures() {
+  if (proxy_ == nullptr) return;
+  figures_.repaired += proxy_->dirty().repaired();
+  const auto& backfill = proxy_->backfill().record();
+  if (backfill && backfill->resumed > 0 && !proxy_->backfill().pending()) ++figures_.resumed;
+}
+
 // What a sensible operator does once things are well.
 void World::Operate() {
   if (proxy_ == nullptr || stopping_) return;
@@ -192,6 +200,7 @@ void World::Operate() {
     Note("operator: resync");
     if (!proxy_->Resync().ok()) return;
   }
+  if (proxy_->sweep().state() == Sweep::State::kPaused) PauseBackfill(false);
   if (migration.synced == Synced::kNo && !proxy_->sweep().running() && !proxy_->dirty().everything() &&
       proxy_->lane().primary().up() && proxy_->lane().secondary().up()) {
     Note("operator: backfill");
@@ -201,8 +210,9 @@ void World::Operate() {
 
 bool World::Settled() const {
   return proxy_ != nullptr && proxy_->dirty().clean() && proxy_->lane().drained() && !proxy_->sweep().running() &&
-         proxy_->migration().synced == Synced::kYes && proxy_->flip_runner().state() == FlipRunner::State::kFollowing &&
-         proxy_->settle().waiting() == 0 && proxy_->settle().in_flight() == 0;
+         !proxy_->backfill().active() && proxy_->migration().synced == Synced::kYes &&
+         proxy_->flip_runner().state() == FlipRunner::State::kFollowing && proxy_->settle().waiting() == 0 &&
+         proxy_->settle().in_flight() == 0;
 }
 
 void World::Finish() {
@@ -235,6 +245,7 @@ void World::Finish() {
     if (!RunWhile(kHealUs, [this] { return !Settled(); })) return Fail("I2", "a sweep does not end");
   }
   CheckEqual();
+  CheckVerification();
   CheckCertain();
   CheckCounters();
   CheckQuiet();

@@ -34,7 +34,8 @@ struct Violation {
 struct Figures {
   uint64_t runs = 0, steps = 0, commands = 0, crashes = 0, flips = 0, forced_flips = 0, faults = 0, repaired = 0,
            restarts = 0;
-  uint64_t sweeps = 0, compared = 0, shifted = 0, overflows = 0, checked = 0, failed_heals = 0, virtual_ms = 0;
+  uint64_t sweeps = 0, resumed = 0, verified = 0, planted = 0, compared = 0, shifted = 0, overflows = 0, checked = 0,
+           failed_heals = 0, virtual_ms = 0;
   void Add(const Figures& other);
 };
 
@@ -92,6 +93,9 @@ class World : private App::Owner {
   void CheckEqual();
   void CheckCertain();
   void CheckQuiet();
+  void CheckVerification();
+  void GatherFigures();
+  void PauseBackfill(bool paused);
   bool Excused(int64_t since_us) const;
   // From now on, and until `until_us`: a client may see trouble that isn't the secondary's.
   void Trouble(int64_t until_us);

@@ -127,7 +127,7 @@ void World::StopProxy(int64_t down_ms) {
       if (number != proxy_number_ || proxy_ == nullptr) return;
       Note("the proxy has stopped");
       CheckCounters();
-      figures_.repaired += proxy_->dirty().repaired();
+      GatherFigures();
       Trouble(loop_.now_us() + down_ms * 1000);
       proxy_.reset();
       stopping_ = false;
@@ -155,13 +155,30 @@ void World::ActAsOperator(const Action& action) {
       change.secondary = static_cast<SecondaryMode>(action.a);
       return Change(change);
     case Kind::kBackfill:
-      if (proxy_->StartBackfill().ok()) ++figures_.sweeps;
+      if (action.a == 1) {
+        PauseBackfill(proxy_->sweep().state() != Sweep::State::kPaused);
+      } else if (action.a == 2) {
+        VerifyOptions options;
+        options.repair = true;
+        (void)proxy_->StartVerify(options);
+      } else {
+        BackfillOptions options;
+        options.keys_per_second = action.a == 3 ? 50 : 0;
+        if (proxy_->StartBackfill(options).ok()) ++figures_.sweeps;
+      }
       return;
     case Kind::kTamper:
       return Tamper(action.ms);
     default:
       (void)proxy_->Resync();  // refused unless there is something to decide
   }
+}
+
+// Refused when none is running.
+void World::PauseBackfill(bool paused) {
+  Proxy::BackfillChange change;
+  change.paused = paused;
+  (void)proxy_->ChangeBackfill(change);
 }
 
 void World::Change(const RoutingChange& change) {

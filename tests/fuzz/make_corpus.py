@@ -263,7 +263,7 @@ def resp(value: object) -> bytes:
     if isinstance(value, list):
         return b"*%d\r\n" % len(value) + b"".join(map(resp, value))
     text = str(value).encode()
-    return text[:1] + text[1:] + b"\r\n" if text.startswith(b"+") else b"$%d\r\n%s\r\n" % (len(text), text)
+    return text + b"\r\n" if text.startswith((b"+", b"-")) else b"$%d\r\n%s\r\n" % (len(text), text)
 
 
 def module_seeds() -> None:
@@ -283,6 +283,74 @@ def module_seeds() -> None:
            ((1, -2147483648, 1), (2147483647, -1, 1), (-1, -1, 1), (1, 1 << 40, -1), (5, 1, 0), (1, -1, 2147483647))]
     write("module_commands_fuzz", "odd", b"".join(resp([entry, entry]) for entry in odd))
     write("module_commands_fuzz", "not_one", b"-ERR unknown command\r\n*1\r\n$-1\r\n*2\r\n*0\r\n*1\r\n$1\r\na\r\n")
+
+
+# ---- store_answers_fuzz ----
+
+def answer_seeds() -> None:
+    info = ("redis_version:7.0.15\r\nrun_id:%s\r\nredis_mode:standalone\r\nrole:master\r\nused_memory:%d\r\nmaxmemory:%d\r\n"
+            "maxmemory_policy:noeviction\r\ntotal_system_memory:99999999\r\nconnected_clients:5\r\nmaxclients:10\r\n"
+            "db0:keys=3,expires=0,avg_ttl=0\r\ndb5:keys=%d,expires=0\r\n")
+    most = (1 << 63) - 1
+    calls = "cmdstat_get:calls=%d,usec=1\r\ncmdstat_GET:calls=%d\r\ncmdstat_%s:calls=30\r\ncmdstat_eval:calls=7,usec=1\r\n"
+    settings = [reply for name, value in (("databases", "16"), ("maxmemory", "0"), ("maxmemory-policy", "allkeys-lru"),
+                                          ("maxclients", "10000"), ("notify-keyspace-events", "Ex"))
+                for reply in ([name, value], [name, ""])]
+    users = ["user default on nopass sanitize-payload ~* &* +@all",
+             "user ann on #2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 ~a* -@all +get (~b* +set)"]
+    lists = [[["name", "json", "ver", 1]], [], [["library_name", "lib", "engine", "LUA", "library_code", "#!lua name=lib"]], [],
+             users, users[:1], "ann", "default"]
+
+    def look(*numbers: int, command: str = "spop") -> List[object]:
+        return [info % ("a", numbers[0], numbers[1], numbers[2]), info % ("b", 5, numbers[1], 2),
+                calls % (numbers[2], numbers[2], command), "", *settings, *lists]
+    # Each store is asked PING, HELLO twice and TIME before.
+    for name, replies in (
+            ("plain", look(1000, 2000, 5)),
+            ("most", look(most, most, most)),
+            ("odd_commands", look(1, 1, 1, command="quit|x")),
+            ("late", look(1, 2, 3) + ["+late"]),
+            ("keys", look(1, 2, 3) + ["+OK", "+OK", ["0", ["a", "b"]], "x", "+OK", 1, ["0", ["c"]], "+OK"]),
+            ("lost", ["-LOST "] * 3)):
+        write("store_answers_fuzz", "preflight_" + name, b"\0\x08\0" + b"".join(map(resp, replies)))
+    write("store_answers_fuzz", "preflight_usual", b"\0\xff\xb2")
+    for usual in range(100, 251, 30):
+        for name, reply in (("lost", "-LOST "), ("refused", "-NOPERM no access to a key"), ("close", "+close")):
+            write("store_answers_fuzz", "preflight_%s_%d" % (name, usual), bytes([0, usual, 0]) + resp(reply) * 3)
+    write("store_answers_fuzz", "multi_refused", b"\0\x2c\0" + resp("-NOPERM multi") * 8)
+    libraries = [["library_name", "a", "library_code", "1"], ["library_name", "b", "library_code", "2"]]
+    write("store_answers_fuzz", "functions", b"\1\2\0" + b"".join(map(resp, (libraries, libraries[:1], "dump", "+OK", libraries, libraries))))
+    write("store_answers_fuzz", "functions_by_load", b"\1\2\0" + b"".join(map(resp, (
+        libraries, [], "-NOPERM dump", "+OK", "-ERR compile", libraries, libraries[:1]))))
+    write("store_answers_fuzz", "users", b"\2\2\0" + b"".join(map(resp, (users, [], "ann", "default", "+OK"))))
+    write("store_answers_fuzz", "users_refused", b"\2\2\0" + b"".join(map(resp, (
+        users + ["user cut on #2d71 +@all"], ["user other on"], "x", "bob", "-ERR Error in ACL SETUSER modifier '#" + "2d" * 32 + "'"))))
+
+
+# ---- windows_fuzz ----
+
+def window_seeds() -> None:
+    def texts(*items: str) -> List[str]:
+        return list(items)
+    page = [["0", texts("a", "1", "b", "2")]]
+    for name, kind, replies in (
+            ("string", 0, [250, "x" * 100, 250, "y" * 100, 250, "z" * 50]),
+            ("list", 1, [3, texts("a", "b", "c")]),
+            ("list_popped", 1, [40, texts(*"abcdefgh"), "+!lpop k", 39, texts(*"hijklmnop"), "+!lpush k x y", 41, texts(*"qrstu")]),
+            ("list_unknown", 1, [40, texts(*"abcdefgh"), "+!sort k", 40, texts(*"hijklmnop")]),
+            ("list_short", 1, [-9223372036854775808, texts("a"), 5, texts("a")]),
+            ("set", 2, page + [2, [1, 1, 1, 1]]),
+            ("set_one_by_one", 2, page + [2, "-ERR unknown command 'SMISMEMBER'", 2, 1, 1, 1, 1]),
+            ("set_circle", 2, [["5", []], ["7", []], ["5", []]]),
+            ("hash", 3, [["3", texts("a", "1")], 1, texts("1"), ["0", []], 1]),
+            ("hash_expiry", 3 | 64, page + [2, texts("1", "2"), [1700000000000, -1], 2]),
+            ("zset", 4, page + [2, texts("1", "2")]),
+            ("stream", 5, [["length", 1], [["1-1", texts("f", "v")]], []]),
+            ("stream_groups", 5, [["length", 0], [], [["name", "g"], ["name", "h"]], [["name", "c"]], [["1-1", "c", 5, 1]],
+                                  "-NOGROUP no such group", []])):
+        for flag in (0, 128):
+            both = replies if flag else [reply for reply in replies for _ in (0, 1)]
+            write("windows_fuzz", name + ("_alike" if flag else ""), bytes([kind | flag, 0x71]) + b"".join(map(resp, both)))
 
 
 # ---- state_file_fuzz ----
@@ -311,4 +379,6 @@ if __name__ == "__main__":
     http_seeds()
     info_seeds()
     module_seeds()
+    answer_seeds()
+    window_seeds()
     state_seeds()

@@ -8,6 +8,8 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr int64_t kMostRate = 1LL << 40;
+constexpr int64_t kMostDatabases = 1 << 20;
+constexpr size_t kMostCursorDigits = 20;  // 64 bits
 
 Json ToJson(const BackfillRecord& record) {
   const SweepPlace& place = record.place;
@@ -94,12 +96,12 @@ std::optional<BackfillRecord> ReadBackfillText(const std::string& text) {
   record.why = reader.Text("why");
   record.options.scope.match = reader.Text("match");
   record.options.scope.type = reader.Text("type");
-  record.options.scope.db = static_cast<int>(reader.Number("db", -1, INT16_MAX));
+  record.options.scope.db = static_cast<int>(reader.Number("db", -1, kMostDatabases));
   record.options.keys_per_second = reader.Number("keys_per_second", 0, kMostRate);
   record.options.bytes_per_second = reader.Number("bytes_per_second", 0, kMostRate);
   SweepPlace& place = record.place;
   place.secondary_side = reader.Flag("secondary_side");
-  place.db = static_cast<int>(reader.Number("at_db", 0, INT16_MAX));
+  place.db = static_cast<int>(reader.Number("at_db", 0, kMostDatabases));
   place.cursor = reader.Text("cursor");
   place.keys_done = reader.Count("keys_done");
   place.keys_total = reader.Count("keys_total");
@@ -111,7 +113,8 @@ std::optional<BackfillRecord> ReadBackfillText(const std::string& text) {
   record.started_ms = reader.Number("started_ms", 0, INT64_MAX);
   record.ended_ms = reader.Number("ended_ms", 0, INT64_MAX);
   record.resumed = reader.Number("resumed", 0, INT32_MAX);
-  const bool is_cursor = !place.cursor.empty() && place.cursor.find_first_not_of("0123456789") == std::string::npos;
+  const bool is_cursor = !place.cursor.empty() && place.cursor.size() <= kMostCursorDigits &&
+                         place.cursor.find_first_not_of("0123456789") == std::string::npos;
   if (!reader.ok() || !is_cursor || !ParseState(state, &record.state) || !ParseName(primary, &record.primary)) {
     return std::nullopt;
   }

@@ -135,6 +135,17 @@ def proxy_seeds() -> None:
         "inline": [(RAW, 0, "PING\r\nSET k \"a b\"\r\n\r\n"), (ANSWER_ALL, 0), (RAW, 0, "*1\r\n$4\r\nPI"), (RAW, 0, "NG\r\n")],
         "protocol_error": [(COMMAND, 0, "GET k"), (RAW, 0, "*1\r\n:1\r\n"), (ANSWER_ALL, 0)],
         "http": [(RAW, 0, "POST / HTTP/1.1\r\nHost: x\r\n\r\n")],
+        "preflight": [(ADMIN, 18)] + 12 * [(ANSWER_ALL, 0)] + [(PAUSE, 4), (ADMIN, 0)],
+        "copies": [(ADMIN, 19)] + 4 * [(ANSWER_ALL, 0)] + [(PAUSE, 1), (ADMIN, 20)] + 4 * [(ANSWER_ALL, 0)] + [(PAUSE, 1)],
+        "backfill_rests": [(ADMIN, 21), (ANSWER_ALL, 0), (ADMIN, 22), (PAUSE, 4), (CRASH, 0), (ANSWER_ALL, 0), (PAUSE, 4), (ADMIN, 23),
+                           (ANSWER_ALL, 0), (PAUSE, 4), (ANSWER_ALL, 0), (ADMIN, 24)],
+        "verify": [(ADMIN, 2), (ANSWER_ALL, 0), (PAUSE, 4), (ANSWER_ALL, 0), (ADMIN, 26)] + 6 * [(PAUSE, 3), (ANSWER_ALL, 0)]
+        + [(ADMIN, 27), (ANSWER_ALL, 0), (ADMIN, 28), (ADMIN, 29), (ADMIN, 25), (PAUSE, 4)],
+        "replica": [(ADMIN, 30)] + 4 * [(ANSWER_ALL, 0), (PAUSE, 4)] + [(ADMIN, 31), (ANSWER_ALL, 0), (PAUSE, 4), (ADMIN, 15)],
+        "snapshot": [(ADMIN, 13), (COMMAND, 0, "SET k v"), (ANSWER_ALL, 0), (ADMIN, 32), (ANSWER_ALL, 0), (ADMIN, 33), (ANSWER_ALL, 0)],
+        "admin_bodies": [(ADMIN_BODY, 2, '{"match": 5, "db": -1, "type": null}'), (ADMIN_BODY, 3, '{"paused": 1}'),
+                         (ADMIN_BODY, 4, '{"sample": 0, "repair": "x", "keys_per_second": 1e99}'), (ADMIN_BODY, 5, '{"what": []}'),
+                         (ADMIN_BODY, 6, '[]')],
         "admin_body": [(ADMIN_BODY, 1, '{"reads_new": 1e999, "compare": -1, "ack": 5}'), (ADMIN_BODY, 0, '{"to": "new"'),
                        (ADMIN_BODY, 0, '{"to": "old", "max_pause_ms": 99999999999999999999}')],
     }
@@ -251,6 +262,11 @@ def info_seeds() -> None:
             b"role:master\r\n# Keyspace\r\ndb0:keys=5,expires=1,avg_ttl=0\r\ndb3:keys=2,expires=0,avg_ttl=0\r\n",
             "valkey": b"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.0.1\r\nrun_id:ff\r\nrole:slave\r\n",
             "dragonfly": b"redis_version:7.4.0\r\ndragonfly_version:df-v1.25.0\r\nuptime_in_seconds:4\r\nrole:master\r\n",
+            "replica": b"role:slave\r\nmaster_host:::1\r\nmaster_port:6379\r\nmaster_link_status:up\r\nmaster_sync_in_progress:1\r\n"
+            b"slave_repl_offset:99\r\nmaster_link_down_since_seconds:5\r\nmaster_replid:abc\r\n",
+            "primary": b"role:master\r\nmaster_replid:abc\r\nmaster_repl_offset:9223372036854775807\r\n",
+            "snapshot": b"loading:0\r\nrdb_last_save_time:1700000000\r\nrdb_last_bgsave_time_sec:12\r\ndb0:keys=5,expires=0",
+            "snapshot_odd": b"rdb_last_save_time:9223372036854775807\r\nrdb_last_bgsave_time_sec:-1\r\n",
             "odd": b"redis_version:7\nuptime_in_seconds:-1\nuptime_in_seconds:9223372036854775807\ndb0:keys=9223372036854775807",
     }.items():
         write("server_info_fuzz", name, b"\1" + text + time)
@@ -369,6 +385,21 @@ def state_seeds() -> None:
         write("state_file_fuzz", name, json.dumps(value).encode())
     write("state_file_fuzz", "cut", json.dumps(state).encode()[:100])
     write("state_file_fuzz", "deep", b"[" * 500)
+    backfill = {"state": "paused", "why": "asked for", "match": "a*", "type": "hash", "db": 40000, "keys_per_second": 5,
+                "bytes_per_second": 0, "secondary_side": False, "at_db": 1, "cursor": "17", "keys_done": 3, "keys_total": 9,
+                "keys_rechecked": 0, "keys_failed": 1, "bytes": 77, "primary": "new", "run_id": "f", "server_started_ms": 1,
+                "started_ms": 1700000000000, "ended_ms": 0, "resumed": 1}
+    verify = {"state": "done", "why": "", "phase": "", "waiting_for": "", "started_ms": 1, "ended_ms": 2, "keys_checked": 3,
+              "keys_total": 4, "windows": 5, "progress": {"done": 6, "total": 7, "per_second": 8.5, "seconds_left": -1},
+              "options": {"repair": True, "sample": 50.5, "match": "a\\\\b\\x00", "db": -1, "keys_per_second": 9},
+              "counts": {"equal": 1, "value": 2, "ttl": 3, "type": 4, "missing_on_new": 5, "only_on_new": 6, "not_comparable": 7,
+                         "undecided": 6, "repaired": 8, "unconfirmed": 9, "left_out": 10},
+              "undecided": {"busy": 1, "expiring": 2, "dirty": 3},
+              "differences": [{"db": 0, "key": "k\\xff", "kind": "ttl", "repaired": True}, {"kind": "no"}, 5]}
+    for name, value in {"backfill": backfill, "backfill_lacks": {"state": "running"}, "backfill_cursor": {**backfill, "cursor": "x"},
+                        "verify": verify, "verify_sample": {**verify, "options": {"sample": 0}}, "verify_idle": {"state": "idle"},
+                        "verify_odd": {**verify, "ended_ms": 1e300, "keys_total": -1, "counts": [], "differences": {}}}.items():
+        write("state_file_fuzz", name, json.dumps(value).encode())
 
 
 if __name__ == "__main__":

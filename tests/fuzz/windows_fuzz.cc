@@ -117,7 +117,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!question.primary_only) secondary = alike ? primary : answers.Take(count, windows.get());
     const WindowVerdict verdict = windows->Take(primary, secondary, tolerance);
     if (alike) {
-      Require(verdict != WindowVerdict::kDiffers && verdict != WindowVerdict::kTtl, "who answers alike does not differ");
+      Require(verdict != WindowVerdict::kDiffers && verdict != WindowVerdict::kTtl,
+              "who answers alike does not differ");
     }
     if (verdict != WindowVerdict::kGoOn) break;
   }

@@ -12,37 +12,18 @@
 #include <optional>
 #include <string>
 
-#include "absl/status/status.h"
+#include "proxy/backfill_record.h"
 #include "proxy/io.h"
 #include "proxy/keeper.h"
 #include "proxy/lane.h"
-#include "proxy/server_info.h"
 #include "proxy/storage.h"
 #include "proxy/sweep.h"
 #include "routing/migration.h"
 
 namespace crossfade {
 
-struct BackfillOptions {
-  SweepScope scope;
-  int64_t keys_per_second = 0;   // 0: the configuration's
-  int64_t bytes_per_second = 0;  // 0: the configuration's
-};
-
 class Backfill {
  public:
-  struct Record {
-    Sweep::State state = Sweep::State::kIdle;
-    std::string why;
-    BackfillOptions options;
-    SweepPlace place;
-    Side primary = Side::kOld;
-    ServerInfo source;       // who the primary was
-    int64_t started_ms = 0;  // wall clock
-    int64_t ended_ms = 0;    // 0: it hasn't
-    int64_t resumed = 0;     // how often a restart of the proxy was in between
-  };
-
   // All must outlive this object; `directory` is held.
   Backfill(Io* io, Storage* storage, const std::string& directory, DirtySet* dirty, Lane* lane, Keeper* keeper,
            Sweep* sweep);
@@ -67,7 +48,7 @@ class Backfill {
   void Tick();
 
   // The newest one; nullopt: there was none.
-  const std::optional<Record>& record() const { return record_; }
+  const std::optional<BackfillRecord>& record() const { return record_; }
   // Waits for the stores.
   bool pending() const { return pending_; }
 
@@ -84,7 +65,7 @@ class Backfill {
   Lane* lane_;
   Keeper* keeper_;
   Sweep* sweep_;
-  std::optional<Record> record_;
+  std::optional<BackfillRecord> record_;
   bool journal_relied_upon_ = false;
   bool active_ = false;     // the sweep is this backfill's
   bool pending_ = false;    // to be gone on with

@@ -102,7 +102,9 @@ void Preflight::Course::Ask(const CommandBatch& old, const CommandBatch& now, Th
       Answers& kept = answers_[static_cast<int>(side)];
       kept = answers;
       if (!answers.empty() && IsLost(answers.front())) {
-        facts.store(side).lost = ErrorText(answers.front()).substr(5);
+        // A store may say that by itself, and nothing more.
+        const std::string why = ErrorText(answers.front()).substr(5);
+        facts.store(side).lost = why.empty() ? "it does not say why" : why;
         kept.clear();
       }
       if (--left_ > 0) return;

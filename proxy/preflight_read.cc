@@ -26,7 +26,7 @@ std::string Lower(std::string_view text) {
 }
 
 int64_t Figure(std::string_view text, std::string_view name) {
-  return std::max<int64_t>(0, ParseInt64(InfoField(text, name)).value_or(0));
+  return std::clamp<int64_t>(ParseInt64(InfoField(text, name)).value_or(0), 0, kMostFigure);
 }
 
 // Calls back with each "name:value" line.
@@ -46,7 +46,8 @@ int64_t AfterEquals(std::string_view text, std::string_view name) {
   const size_t at = text.find(name);
   if (at == std::string_view::npos) return 0;
   const std::string_view digits = text.substr(at + name.size());
-  return std::max<int64_t>(0, ParseInt64(digits.substr(0, digits.find_first_not_of("0123456789"))).value_or(0));
+  const auto figure = ParseInt64(digits.substr(0, digits.find_first_not_of("0123456789")));
+  return std::clamp<int64_t>(figure.value_or(0), 0, kMostFigure);
 }
 
 ServerFigures ReadInfo(std::string_view text) {
@@ -80,7 +81,9 @@ std::map<std::string, int64_t> ReadCalls(std::string_view text) {
   std::map<std::string, int64_t> calls;
   EachLine(text, [&calls](std::string_view name, std::string_view value) {
     constexpr std::string_view kPrefix = "cmdstat_";
-    if (name.starts_with(kPrefix)) calls[Lower(name.substr(kPrefix.size()))] += AfterEquals(value, "calls=");
+    if (!name.starts_with(kPrefix)) return;
+    int64_t& sum = calls[Lower(name.substr(kPrefix.size()))];
+    sum = std::min(kMostFigure, sum + AfterEquals(value, "calls="));
   });
   return calls;
 }

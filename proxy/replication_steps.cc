@@ -72,7 +72,7 @@ void Replication::Enter(bool replace, Done done) {
   std::string why = WhyNotEnter();
   if (why.empty() && !replace) why = keeper_->migration().keep_secondary;
   if (!why.empty()) return done(absl::FailedPreconditionError(why));
-  change_.emplace();
+  change_ = Change();
   change_->entering = true;
   change_->replace = replace;
   change_->done = std::move(done);
@@ -253,7 +253,7 @@ void Replication::Leave(SecondaryMode mode, Done done) {
   if (std::string why = hooks_.why_busy(); !why.empty()) return done(absl::FailedPreconditionError(why));
   const bool off = mode == SecondaryMode::kOff;
   if (promotion_ != Promotion::kNone && !off) return done(absl::FailedPreconditionError(error_));
-  change_.emplace();
+  change_ = Change();
   change_->to = mode;
   change_->done = std::move(done);
   if (state_ == State::kStreaming && !off) return BeginHold();

@@ -10,6 +10,10 @@
 
 namespace crossfade {
 
+namespace {
+constexpr int64_t kMostSeconds = int64_t{100'000'000'000};  // the year 5138: what is later is no time
+}  // namespace
+
 SnapshotFacts ReadSnapshotFacts(std::string_view info) {
   ServerInfo server;
   ParseInfo(info, 0, &server);
@@ -18,7 +22,9 @@ SnapshotFacts ReadSnapshotFacts(std::string_view info) {
   const auto saved_s = ParseInt64(InfoField(info, "rdb_last_save_time"));
   const auto took_s = ParseInt64(InfoField(info, "rdb_last_bgsave_time_sec"));
   // The time is that of its end (rdb.c, backgroundSaveDoneHandlerDisk); what was written after its begin is not in it.
-  if (saved_s && took_s && *saved_s > 0) facts.begun_s = *saved_s - std::max<int64_t>(0, *took_s);
+  if (saved_s && took_s && *saved_s > 0 && *saved_s <= kMostSeconds) {
+    facts.begun_s = *saved_s - std::max<int64_t>(0, *took_s);
+  }
   return facts;
 }
 

@@ -1,7 +1,9 @@
 #include "proxy/verify_result.h"
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
+#include <utility>
 
 #include "fmt/format.h"
 
@@ -11,7 +13,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Of another type than wanted, or missing: as it was.
+constexpr uint64_t kMostCount = uint64_t{1} << 60;  // so that sums of a few don't overflow
+
+// Of another type than wanted, out of bounds, or missing: as it was.
 template <typename T>
 void Read(const Json& json, const char* name, T* out) {
   const auto found = json.find(name);
@@ -20,9 +24,29 @@ void Read(const Json& json, const char* name, T* out) {
     if (found->is_string()) *out = found->get<std::string>();
   } else if constexpr (std::is_same_v<T, bool>) {
     if (found->is_boolean()) *out = found->get<bool>();
-  } else {
-    if (found->is_number()) *out = found->get<T>();
+  } else if constexpr (std::is_same_v<T, double>) {
+    if (found->is_number()) *out = found->get<double>();
+  } else if (found->is_number_unsigned()) {
+    const uint64_t number = found->get<uint64_t>();
+    if (number <= kMostCount && std::in_range<T>(number)) *out = static_cast<T>(number);
+  } else if (found->is_number_integer()) {
+    const int64_t number = found->get<int64_t>();
+    if (number >= -static_cast<int64_t>(kMostCount) && std::in_range<T>(number)) *out = static_cast<T>(number);
   }
+}
+
+// The name of which EscapedName made this.
+std::string Unescaped(std::string_view text) {
+  std::string name;
+  while (!text.empty()) {
+    unsigned char byte = 0;
+    const bool hex = text.size() >= 4 && text.starts_with("\\x") &&
+                     std::from_chars(text.data() + 2, text.data() + 4, byte, 16).ptr == text.data() + 4;
+    const bool doubled = text.starts_with("\\\\");
+    name += hex ? static_cast<char>(byte) : text[0];
+    text.remove_prefix(hex ? 4 : doubled ? 2 : 1);
+  }
+  return name;
 }
 
 template <typename E>
@@ -181,7 +205,9 @@ bool ReadVerifyJson(const std::string& text, VerifyResult* result) {
   };
   Read(object("options"), "repair", &read.options.repair);
   Read(object("options"), "sample", &read.options.sample);
-  Read(object("options"), "match", &read.options.match);
+  std::string match;
+  Read(object("options"), "match", &match);
+  read.options.match = Unescaped(match);
   Read(object("options"), "db", &read.options.db);
   Read(object("options"), "keys_per_second", &read.options.keys_per_second);
   Read(object("progress"), "done", &read.scanned);
@@ -195,6 +221,7 @@ bool ReadVerifyJson(const std::string& text, VerifyResult* result) {
   for (int i = 0; i < kUndecidedKinds; ++i) {
     Read(object("undecided"), Name(static_cast<Undecided>(i)), &read.undecided[i]);
   }
+  if (!(read.options.sample > 0 && read.options.sample <= 100)) return false;
   const auto list = json.find("differences");
   if (list != json.end() && list->is_array()) {
     for (const Json& entry : *list) {

@@ -94,6 +94,7 @@ constexpr struct {
 
 // Run, or taken as the end of the transaction, in spite of MULTI.
 bool IsQueued(std::string_view command) {
+  command = command.substr(0, command.find('|'));
   for (std::string_view not_queued : {"exec", "discard", "multi", "watch", "unwatch", "quit", "reset", "hello"}) {
     if (command == not_queued) return false;
   }

@@ -2,6 +2,7 @@
 // routing/preflight_findings judges. Nothing here is a key's value, a password or a hash of one.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -31,6 +32,9 @@ struct Probe {
   std::string error;  // of kUnknown and kDenied
 };
 
+// What a store says may be anything. Figures are cut here, so that sums of a few don't overflow.
+inline constexpr int64_t kMostFigure = int64_t{1} << 60;
+
 // What INFO says. A figure that isn't there is 0.
 struct ServerFigures {
   std::string product, version, run_id, mode, policy;
@@ -40,6 +44,7 @@ struct ServerFigures {
   bool stream_counters = false;
   std::map<int, int64_t> keys;  // by database
 
+  // At most kMostFigure.
   int64_t all_keys() const;
 };
 
@@ -119,7 +124,7 @@ struct Finding {
 
 inline int64_t ServerFigures::all_keys() const {
   int64_t sum = 0;
-  for (const auto& [db, count] : keys) sum += count;
+  for (const auto& [db, count] : keys) sum = std::min(kMostFigure, sum + count);
   return sum;
 }
 

@@ -272,6 +272,11 @@ std::string NextStreamId(std::string_view text) {
   return id.ms < kLast ? ToText({id.ms + 1, 0}) : std::string();
 }
 
+bool StreamIdLess(std::string_view a, std::string_view b) {
+  Id first, second;
+  return ParseId(b, &second) && (!ParseId(a, &first) || first < second);
+}
+
 std::unique_ptr<PieceReader> MakeStreamReader(std::string_view key, std::string_view temporary,
                                               const PieceLimits& limits, bool stream_counters) {
   return std::make_unique<StreamReader>(key, temporary, limits, stream_counters);

@@ -23,5 +23,7 @@ bool RebuildStream(std::string_view key, const Reply& full, bool stream_counters
 
 // The id after this one, "ms-seq". Empty when there is none, or it is no id.
 std::string NextStreamId(std::string_view id);
+// By their order; what is no id comes before all.
+bool StreamIdLess(std::string_view a, std::string_view b);
 
 }  // namespace crossfade

@@ -28,9 +28,11 @@ class StringWindows : public ValueWindows {
   WindowVerdict Take(Replies primary, Replies secondary, const ExpiryTolerance&) override {
     if (const WindowVerdict errors = JudgeErrors(primary, secondary); errors != WindowVerdict::kGoOn) return errors;
     if (primary[0] != secondary[0] || primary[1] != secondary[1]) return WindowVerdict::kDiffers;
+    const int64_t length = IntegerReply(primary[0]).value_or(0);
     from_ += bytes_;
-    done_ = IntegerReply(primary[0]).value_or(0) <= static_cast<int64_t>(from_);
-    return WindowVerdict::kGoOn;
+    done_ = length <= static_cast<int64_t>(from_);
+    // Less than there must be: nonsense, or it has changed between the two commands. Otherwise each window is progress.
+    return done_ || ParseReply(primary[1]).text.size() == bytes_ ? WindowVerdict::kGoOn : WindowVerdict::kChanged;
   }
 
  private:
@@ -63,8 +65,11 @@ class ListWindows : public ValueWindows {
     if (const WindowVerdict errors = JudgeErrors(primary, secondary); errors != WindowVerdict::kGoOn) return errors;
     if (primary[0] != secondary[0] || primary[1] != secondary[1]) return WindowVerdict::kDiffers;
     if (unknown_) return WindowVerdict::kChanged;
-    const int64_t length = IntegerReply(primary[0]).value_or(0);
+    const int64_t length = std::clamp<int64_t>(IntegerReply(primary[0]).value_or(0), 0, kMostElements);
     const Reply window = ParseReply(primary[1]);
+    if (static_cast<int64_t>(window.items.size()) != std::clamp<int64_t>(length - from_, 0, asked_)) {
+      return WindowVerdict::kChanged;  // nonsense, or it has changed between the two commands
+    }
     // Since the last window was asked for at the earliest: more may be counted than was, never less.
     const int64_t removed = length_ < 0 ? 0 : std::max<int64_t>(0, pushed_ - last_mark_ - (length - length_));
     read_ = std::max<int64_t>(0, read_ - removed);
@@ -98,6 +103,7 @@ class ListWindows : public ValueWindows {
   }
 
  private:
+  static constexpr int64_t kMostElements = int64_t{1} << 60;
   static constexpr int64_t kMaxOverlap = 3;  // windows
   static constexpr int kMaxIdleWindows = 500;
 
@@ -187,6 +193,12 @@ class ScannedWindows : public ValueWindows {
     if (reply.items.size() != 2 || !reply.items[1].is_aggregate()) return WindowVerdict::kRefused;
     cursor_ = reply.items[0].text;
     scanned_ = cursor_ == "0";
+    // A scan never comes back to where it was.
+    if (cursor_ == passed_) return WindowVerdict::kRefused;
+    if (++pages_ >= 2 * passed_at_) {
+      passed_ = cursor_;
+      passed_at_ = pages_;
+    }
     const std::vector<Reply>& items = reply.items[1].items;
     for (size_t i = 0; i < items.size(); i += form_.group) names_.emplace_back(items[i].text);
     size_.Came(names_.size(), bytes.size());
@@ -198,15 +210,21 @@ class ScannedWindows : public ValueWindows {
   PieceSize size_;
   const bool field_expiry_;
   std::string cursor_ = "0";
+  // One of the cursors that were given, and at which page: further and further on, so that any circle is noticed.
+  std::string passed_;
+  uint64_t pages_ = 0, passed_at_ = 0;
   bool scanned_ = false;
   bool one_by_one_ = false;
   std::vector<std::string> names_;
   bool done_ = false;
 };
 
+// A server may say any number. So far apart they differ, whatever the clocks say.
+constexpr int64_t kMostApartMs = int64_t{1} << 60;
+
 bool MomentsAgree(int64_t primary, int64_t secondary, const ExpiryTolerance& tolerance) {
   if (primary < 0 || secondary < 0) return primary == secondary;
-  const int64_t apart_ms = primary - secondary;
+  const int64_t apart_ms = std::clamp(primary - secondary, -kMostApartMs, kMostApartMs);
   return std::abs(apart_ms) <= tolerance.tolerance_ms ||
          std::abs(apart_ms - tolerance.clock_difference_ms) <= tolerance.tolerance_ms;
 }

@@ -57,13 +57,17 @@ class StreamWindows : public ValueWindows {
     const Request request = MakeRequest(command);
     return RepliesAgree(rule, request.view(), primary, secondary, 0);
   }
-  // Where the next window begins: behind the last id of this one. False when this was the last.
-  bool GoOn(const std::string& window) {
+  // Where the next window begins: behind the last id of this one. `over` when this was the last. kRefused when it
+  // doesn't lead any further.
+  WindowVerdict GoOn(const std::string& window, bool* over) {
     const Reply reply = ParseReply(window);
     size_.Came(reply.items.size(), window.size());
-    if (reply.items.size() < asked_ || reply.items.back().items.empty()) return false;
-    from_ = NextStreamId(reply.items.back().items[0].text);
-    return !from_.empty();
+    *over = reply.items.size() < asked_ || reply.items.back().items.empty();
+    if (*over) return WindowVerdict::kGoOn;
+    const std::string before = std::exchange(from_, NextStreamId(reply.items.back().items[0].text));
+    *over = from_.empty();
+    const bool further = *over || before == "-" || StreamIdLess(before, from_);
+    return further ? WindowVerdict::kGoOn : WindowVerdict::kRefused;
   }
 
   WindowVerdict TakeEntries(Replies primary, Replies secondary) {
@@ -71,8 +75,10 @@ class StreamWindows : public ValueWindows {
         !Agree({"XRANGE", key_, "-", "+"}, CompareRule::kExact, primary[1], secondary[1])) {
       return WindowVerdict::kDiffers;
     }
-    if (!GoOn(primary[1])) stage_ = Stage::kGroups;
-    return WindowVerdict::kGoOn;
+    bool over = false;
+    const WindowVerdict verdict = GoOn(primary[1], &over);
+    if (over) stage_ = Stage::kGroups;
+    return verdict;
   }
 
   WindowVerdict TakeGroups(Replies primary, Replies secondary) {
@@ -95,8 +101,10 @@ class StreamWindows : public ValueWindows {
         !Agree({"XPENDING", key_, group, "-", "+", "1"}, CompareRule::kStreamInfo, primary[1], secondary[1])) {
       return WindowVerdict::kDiffers;
     }
-    if (!GoOn(primary[1])) NextGroup();
-    return WindowVerdict::kGoOn;
+    bool over = false;
+    const WindowVerdict verdict = GoOn(primary[1], &over);
+    if (over) NextGroup();
+    return verdict;
   }
 
   void NextGroup() {

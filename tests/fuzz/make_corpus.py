@@ -135,6 +135,17 @@ def proxy_seeds() -> None:
         "inline": [(RAW, 0, "PING\r\nSET k \"a b\"\r\n\r\n"), (ANSWER_ALL, 0), (RAW, 0, "*1\r\n$4\r\nPI"), (RAW, 0, "NG\r\n")],
         "protocol_error": [(COMMAND, 0, "GET k"), (RAW, 0, "*1\r\n:1\r\n"), (ANSWER_ALL, 0)],
         "http": [(RAW, 0, "POST / HTTP/1.1\r\nHost: x\r\n\r\n")],
+        "preflight": [(ADMIN, 18)] + 12 * [(ANSWER_ALL, 0)] + [(PAUSE, 4), (ADMIN, 0)],
+        "copies": [(ADMIN, 19)] + 4 * [(ANSWER_ALL, 0)] + [(PAUSE, 1), (ADMIN, 20)] + 4 * [(ANSWER_ALL, 0)] + [(PAUSE, 1)],
+        "backfill_rests": [(ADMIN, 21), (ANSWER_ALL, 0), (ADMIN, 22), (PAUSE, 4), (CRASH, 0), (ANSWER_ALL, 0), (PAUSE, 4), (ADMIN, 23),
+                           (ANSWER_ALL, 0), (PAUSE, 4), (ANSWER_ALL, 0), (ADMIN, 24)],
+        "verify": [(ADMIN, 2), (ANSWER_ALL, 0), (PAUSE, 4), (ANSWER_ALL, 0), (ADMIN, 26)] + 6 * [(PAUSE, 3), (ANSWER_ALL, 0)]
+        + [(ADMIN, 27), (ANSWER_ALL, 0), (ADMIN, 28), (ADMIN, 29), (ADMIN, 25), (PAUSE, 4)],
+        "replica": [(ADMIN, 30)] + 4 * [(ANSWER_ALL, 0), (PAUSE, 4)] + [(ADMIN, 31), (ANSWER_ALL, 0), (PAUSE, 4), (ADMIN, 15)],
+        "snapshot": [(ADMIN, 13), (COMMAND, 0, "SET k v"), (ANSWER_ALL, 0), (ADMIN, 32), (ANSWER_ALL, 0), (ADMIN, 33), (ANSWER_ALL, 0)],
+        "admin_bodies": [(ADMIN_BODY, 2, '{"match": 5, "db": -1, "type": null}'), (ADMIN_BODY, 3, '{"paused": 1}'),
+                         (ADMIN_BODY, 4, '{"sample": 0, "repair": "x", "keys_per_second": 1e99}'), (ADMIN_BODY, 5, '{"what": []}'),
+                         (ADMIN_BODY, 6, '[]')],
         "admin_body": [(ADMIN_BODY, 1, '{"reads_new": 1e999, "compare": -1, "ack": 5}'), (ADMIN_BODY, 0, '{"to": "new"'),
                        (ADMIN_BODY, 0, '{"to": "old", "max_pause_ms": 99999999999999999999}')],
     }
@@ -251,6 +262,11 @@ def info_seeds() -> None:
             b"role:master\r\n# Keyspace\r\ndb0:keys=5,expires=1,avg_ttl=0\r\ndb3:keys=2,expires=0,avg_ttl=0\r\n",
             "valkey": b"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.0.1\r\nrun_id:ff\r\nrole:slave\r\n",
             "dragonfly": b"redis_version:7.4.0\r\ndragonfly_version:df-v1.25.0\r\nuptime_in_seconds:4\r\nrole:master\r\n",
+            "replica": b"role:slave\r\nmaster_host:::1\r\nmaster_port:6379\r\nmaster_link_status:up\r\nmaster_sync_in_progress:1\r\n"
+            b"slave_repl_offset:99\r\nmaster_link_down_since_seconds:5\r\nmaster_replid:abc\r\n",
+            "primary": b"role:master\r\nmaster_replid:abc\r\nmaster_repl_offset:9223372036854775807\r\n",
+            "snapshot": b"loading:0\r\nrdb_last_save_time:1700000000\r\nrdb_last_bgsave_time_sec:12\r\ndb0:keys=5,expires=0",
+            "snapshot_odd": b"rdb_last_save_time:9223372036854775807\r\nrdb_last_bgsave_time_sec:-1\r\n",
             "odd": b"redis_version:7\nuptime_in_seconds:-1\nuptime_in_seconds:9223372036854775807\ndb0:keys=9223372036854775807",
     }.items():
         write("server_info_fuzz", name, b"\1" + text + time)
@@ -263,7 +279,7 @@ def resp(value: object) -> bytes:
     if isinstance(value, list):
         return b"*%d\r\n" % len(value) + b"".join(map(resp, value))
     text = str(value).encode()
-    return text[:1] + text[1:] + b"\r\n" if text.startswith(b"+") else b"$%d\r\n%s\r\n" % (len(text), text)
+    return text + b"\r\n" if text.startswith((b"+", b"-")) else b"$%d\r\n%s\r\n" % (len(text), text)
 
 
 def module_seeds() -> None:
@@ -285,6 +301,74 @@ def module_seeds() -> None:
     write("module_commands_fuzz", "not_one", b"-ERR unknown command\r\n*1\r\n$-1\r\n*2\r\n*0\r\n*1\r\n$1\r\na\r\n")
 
 
+# ---- store_answers_fuzz ----
+
+def answer_seeds() -> None:
+    info = ("redis_version:7.0.15\r\nrun_id:%s\r\nredis_mode:standalone\r\nrole:master\r\nused_memory:%d\r\nmaxmemory:%d\r\n"
+            "maxmemory_policy:noeviction\r\ntotal_system_memory:99999999\r\nconnected_clients:5\r\nmaxclients:10\r\n"
+            "db0:keys=3,expires=0,avg_ttl=0\r\ndb5:keys=%d,expires=0\r\n")
+    most = (1 << 63) - 1
+    calls = "cmdstat_get:calls=%d,usec=1\r\ncmdstat_GET:calls=%d\r\ncmdstat_%s:calls=30\r\ncmdstat_eval:calls=7,usec=1\r\n"
+    settings = [reply for name, value in (("databases", "16"), ("maxmemory", "0"), ("maxmemory-policy", "allkeys-lru"),
+                                          ("maxclients", "10000"), ("notify-keyspace-events", "Ex"))
+                for reply in ([name, value], [name, ""])]
+    users = ["user default on nopass sanitize-payload ~* &* +@all",
+             "user ann on #2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 ~a* -@all +get (~b* +set)"]
+    lists = [[["name", "json", "ver", 1]], [], [["library_name", "lib", "engine", "LUA", "library_code", "#!lua name=lib"]], [],
+             users, users[:1], "ann", "default"]
+
+    def look(*numbers: int, command: str = "spop") -> List[object]:
+        return [info % ("a", numbers[0], numbers[1], numbers[2]), info % ("b", 5, numbers[1], 2),
+                calls % (numbers[2], numbers[2], command), "", *settings, *lists]
+    # Each store is asked PING, HELLO twice and TIME before.
+    for name, replies in (
+            ("plain", look(1000, 2000, 5)),
+            ("most", look(most, most, most)),
+            ("odd_commands", look(1, 1, 1, command="quit|x")),
+            ("late", look(1, 2, 3) + ["+late"]),
+            ("keys", look(1, 2, 3) + ["+OK", "+OK", ["0", ["a", "b"]], "x", "+OK", 1, ["0", ["c"]], "+OK"]),
+            ("lost", ["-LOST "] * 3)):
+        write("store_answers_fuzz", "preflight_" + name, b"\0\x08\0" + b"".join(map(resp, replies)))
+    write("store_answers_fuzz", "preflight_usual", b"\0\xff\xb2")
+    for usual in range(100, 251, 30):
+        for name, reply in (("lost", "-LOST "), ("refused", "-NOPERM no access to a key"), ("close", "+close")):
+            write("store_answers_fuzz", "preflight_%s_%d" % (name, usual), bytes([0, usual, 0]) + resp(reply) * 3)
+    write("store_answers_fuzz", "multi_refused", b"\0\x2c\0" + resp("-NOPERM multi") * 8)
+    libraries = [["library_name", "a", "library_code", "1"], ["library_name", "b", "library_code", "2"]]
+    write("store_answers_fuzz", "functions", b"\1\2\0" + b"".join(map(resp, (libraries, libraries[:1], "dump", "+OK", libraries, libraries))))
+    write("store_answers_fuzz", "functions_by_load", b"\1\2\0" + b"".join(map(resp, (
+        libraries, [], "-NOPERM dump", "+OK", "-ERR compile", libraries, libraries[:1]))))
+    write("store_answers_fuzz", "users", b"\2\2\0" + b"".join(map(resp, (users, [], "ann", "default", "+OK"))))
+    write("store_answers_fuzz", "users_refused", b"\2\2\0" + b"".join(map(resp, (
+        users + ["user cut on #2d71 +@all"], ["user other on"], "x", "bob", "-ERR Error in ACL SETUSER modifier '#" + "2d" * 32 + "'"))))
+
+
+# ---- windows_fuzz ----
+
+def window_seeds() -> None:
+    def texts(*items: str) -> List[str]:
+        return list(items)
+    page = [["0", texts("a", "1", "b", "2")]]
+    for name, kind, replies in (
+            ("string", 0, [250, "x" * 100, 250, "y" * 100, 250, "z" * 50]),
+            ("list", 1, [3, texts("a", "b", "c")]),
+            ("list_popped", 1, [40, texts(*"abcdefgh"), "+!lpop k", 39, texts(*"hijklmnop"), "+!lpush k x y", 41, texts(*"qrstu")]),
+            ("list_unknown", 1, [40, texts(*"abcdefgh"), "+!sort k", 40, texts(*"hijklmnop")]),
+            ("list_short", 1, [-9223372036854775808, texts("a"), 5, texts("a")]),
+            ("set", 2, page + [2, [1, 1, 1, 1]]),
+            ("set_one_by_one", 2, page + [2, "-ERR unknown command 'SMISMEMBER'", 2, 1, 1, 1, 1]),
+            ("set_circle", 2, [["5", []], ["7", []], ["5", []]]),
+            ("hash", 3, [["3", texts("a", "1")], 1, texts("1"), ["0", []], 1]),
+            ("hash_expiry", 3 | 64, page + [2, texts("1", "2"), [1700000000000, -1], 2]),
+            ("zset", 4, page + [2, texts("1", "2")]),
+            ("stream", 5, [["length", 1], [["1-1", texts("f", "v")]], []]),
+            ("stream_groups", 5, [["length", 0], [], [["name", "g"], ["name", "h"]], [["name", "c"]], [["1-1", "c", 5, 1]],
+                                  "-NOGROUP no such group", []])):
+        for flag in (0, 128):
+            both = replies if flag else [reply for reply in replies for _ in (0, 1)]
+            write("windows_fuzz", name + ("_alike" if flag else ""), bytes([kind | flag, 0x71]) + b"".join(map(resp, both)))
+
+
 # ---- state_file_fuzz ----
 
 def state_seeds() -> None:
@@ -301,6 +385,21 @@ def state_seeds() -> None:
         write("state_file_fuzz", name, json.dumps(value).encode())
     write("state_file_fuzz", "cut", json.dumps(state).encode()[:100])
     write("state_file_fuzz", "deep", b"[" * 500)
+    backfill = {"state": "paused", "why": "asked for", "match": "a*", "type": "hash", "db": 40000, "keys_per_second": 5,
+                "bytes_per_second": 0, "secondary_side": False, "at_db": 1, "cursor": "17", "keys_done": 3, "keys_total": 9,
+                "keys_rechecked": 0, "keys_failed": 1, "bytes": 77, "primary": "new", "run_id": "f", "server_started_ms": 1,
+                "started_ms": 1700000000000, "ended_ms": 0, "resumed": 1}
+    verify = {"state": "done", "why": "", "phase": "", "waiting_for": "", "started_ms": 1, "ended_ms": 2, "keys_checked": 3,
+              "keys_total": 4, "windows": 5, "progress": {"done": 6, "total": 7, "per_second": 8.5, "seconds_left": -1},
+              "options": {"repair": True, "sample": 50.5, "match": "a\\\\b\\x00", "db": -1, "keys_per_second": 9},
+              "counts": {"equal": 1, "value": 2, "ttl": 3, "type": 4, "missing_on_new": 5, "only_on_new": 6, "not_comparable": 7,
+                         "undecided": 6, "repaired": 8, "unconfirmed": 9, "left_out": 10},
+              "undecided": {"busy": 1, "expiring": 2, "dirty": 3},
+              "differences": [{"db": 0, "key": "k\\xff", "kind": "ttl", "repaired": True}, {"kind": "no"}, 5]}
+    for name, value in {"backfill": backfill, "backfill_lacks": {"state": "running"}, "backfill_cursor": {**backfill, "cursor": "x"},
+                        "verify": verify, "verify_sample": {**verify, "options": {"sample": 0}}, "verify_idle": {"state": "idle"},
+                        "verify_odd": {**verify, "ended_ms": 1e300, "keys_total": -1, "counts": [], "differences": {}}}.items():
+        write("state_file_fuzz", name, json.dumps(value).encode())
 
 
 if __name__ == "__main__":
@@ -311,4 +410,6 @@ if __name__ == "__main__":
     http_seeds()
     info_seeds()
     module_seeds()
+    answer_seeds()
+    window_seeds()
     state_seeds()

@@ -43,7 +43,29 @@ constexpr AdminRequest kAdminRequests[] = {
     {"PATCH", "/api/v1/routing", R"({"secondary": "follow"})"},
     {"PATCH", "/api/v1/routing", R"({"ack": "both", "on_miss": "primary"})"},
     {"PATCH", "/api/v1/routing", R"({"ack": "primary", "split": "key", "compare": 0})"},
+    {"GET", "/api/v1/preflight", ""},
+    {"POST", "/api/v1/copy", R"({"what": "functions"})"},
+    {"POST", "/api/v1/copy", R"({"what": "users"})"},
+    {"POST", "/api/v1/backfill", R"({"match": "a*", "type": "string", "db": 0})"},
+    {"PATCH", "/api/v1/backfill", R"({"paused": true})"},
+    {"PATCH", "/api/v1/backfill", R"({"paused": false, "keys_per_second": 1})"},
+    {"GET", "/api/v1/backfill", ""},
+    {"POST", "/api/v1/verify", "{}"},
+    {"POST", "/api/v1/verify", R"({"repair": true, "keys_per_second": 1000})"},
+    {"POST", "/api/v1/verify", R"({"sample": 50, "match": "a*", "db": 0})"},
+    {"DELETE", "/api/v1/verify", ""},
+    {"GET", "/api/v1/verify?limit=1", ""},
+    {"PATCH", "/api/v1/routing", R"({"secondary": "replica"})"},
+    {"PATCH", "/api/v1/routing", R"({"secondary": "replica", "replace": true})"},
+    {"PATCH", "/api/v1/routing", R"({"secondary": "follow", "snapshot_loaded": true})"},
+    {"PATCH", "/api/v1/routing", R"({"secondary": "follow", "snapshot_elsewhere": true})"},
 };
+// With a body that the input says.
+constexpr struct {
+  const char *method, *path;
+} kAdminBodies[] = {{"POST", "/api/v1/flip"},      {"PATCH", "/api/v1/routing"}, {"POST", "/api/v1/backfill"},
+                    {"PATCH", "/api/v1/backfill"}, {"POST", "/api/v1/verify"},   {"POST", "/api/v1/copy"},
+                    {"POST", "/api/v1/resync"}};
 
 class Run {
  public:
@@ -107,9 +129,10 @@ class Run {
         const AdminRequest& request = kAdminRequests[who % std::size(kAdminRequests)];
         return world_.AskAdmin(request.method, request.path, request.body);
       }
-      case 28:
-        return world_.AskAdmin(who & 1 ? "PATCH" : "POST", who & 1 ? "/api/v1/routing" : "/api/v1/flip",
-                               input_.ConsumeRandomLengthString());
+      case 28: {
+        const auto& request = kAdminBodies[who % std::size(kAdminBodies)];
+        return world_.AskAdmin(request.method, request.path, input_.ConsumeRandomLengthString());
+      }
       case 29:  // large answers, to whoever reads and whoever doesn't
         store.AnswerWith(who >> 1, '$' + std::to_string(who * 4096) + "\r\n" + std::string(who * 4096, 'x') + "\r\n");
         return world_.Turn();

@@ -1,14 +1,50 @@
-// Any text as state.json: it is refused, or it is a state that can be acted on, and that says the same after it was
-// saved and read again. Nothing throws.
+// Any text as one of the files of the state directory that are JSON (state.json, backfill.json, verify.json): it is
+// refused, or it says what can be acted on, and says the same after it was saved and read again. Nothing throws.
 #include <cstdint>
 #include <string>
 
+#include "proxy/backfill_record.h"
 #include "proxy/state_file.h"
+#include "proxy/verify_result.h"
 #include "tests/fuzz/memory_storage.h"
 #include "tests/fuzz/require.h"
 
+namespace crossfade {
+namespace {
+
+void ReadBackfill(const std::string& text) {
+  const auto record = ReadBackfillText(text);
+  if (!record) return;
+  Require(record->state != Sweep::State::kIdle, "it has begun");
+  Require(record->place.db >= 0 && !record->place.cursor.empty(), "it can be gone on with");
+  Require(record->options.keys_per_second >= 0 && record->options.bytes_per_second >= 0, "a rate is a rate");
+  const std::string saved = BackfillText(*record);
+  const auto again = ReadBackfillText(saved);
+  Require(again && BackfillText(*again) == saved, "a backfill says the same");
+}
+
+void ReadVerify(const std::string& text) {
+  VerifyResult result;
+  if (!ReadVerifyJson(text, &result)) {
+    Require(result.state == VerifyState::kIdle, "what is refused leaves nothing");
+    return;
+  }
+  Require(result.options.sample > 0 && result.options.sample <= 100, "a sample is a part");
+  Require(result.differences.size() <= VerifyResult::kMaxListed, "at most so many are listed");
+  const std::string saved = VerifyJson(result, VerifyResult::kMaxListed).dump();
+  VerifyResult again;
+  Require(ReadVerifyJson(saved, &again), "what was saved can be read");
+  Require(VerifyJson(again, VerifyResult::kMaxListed).dump() == saved, "a verification says the same");
+  VerifyJson(result, 0);
+}
+
+}  // namespace
+}  // namespace crossfade
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace crossfade;
+  ReadBackfill(std::string(InputText(data, size)));
+  ReadVerify(std::string(InputText(data, size)));
   MemoryStorage storage;
   std::string& file = storage.files["d/state.json"];
   file = InputText(data, size);

@@ -147,6 +147,7 @@ size_t ToyStore::Receive() {
       for (size_t i = 0; i < request.argc(); ++i) command.emplace_back(request.arg(i));
       read += consumed;
       ++commands_;
+      if (on_command) on_command(command);
     }
     connection->bytes.clear();
     due += connection->due.size();
@@ -161,6 +162,11 @@ ToyStore::Connection* ToyStore::Due(size_t index) {
     if (!connection->due.empty()) return connection;
   }
   return nullptr;
+}
+
+std::vector<std::string> ToyStore::NextCommand(size_t index) {
+  const Connection* connection = Due(index);
+  return connection == nullptr ? std::vector<std::string>() : connection->due.front();
 }
 
 bool ToyStore::Answer(size_t index, uint8_t choice) {

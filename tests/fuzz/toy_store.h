@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,6 +28,9 @@ class ToyStore {
   uint64_t generation = 1;  // its run_id
   bool loading = false, replica = false, empty = true;
 
+  // Is shown every command as it comes, if set.
+  std::function<void(const std::vector<std::string>& command)> on_command;
+
   // Takes every connection that waits, or refuses them.
   void TakeConnections(bool accept);
   // Ends one of the connections (modulo their number), or all.
@@ -44,6 +48,9 @@ class ToyStore {
   void Say(size_t index, std::string_view bytes);
   // Everything that is due, in the usual way.
   void AnswerAll();
+
+  // What Answer(index) would answer; empty when nothing is due.
+  std::vector<std::string> NextCommand(size_t index);
 
   size_t connections() const { return connections_.size(); }
   size_t commands() const { return commands_; }

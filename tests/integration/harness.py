@@ -39,14 +39,20 @@ def die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+_given_ports: set[int] = set()
+
+
 def free_port() -> int:
     """Below the range from which the kernel takes the ports of outgoing connections: a server that is restarted on its
-    port must not find it taken by somebody's client."""
+    port must not find it taken by somebody's client. Never the same twice."""
     while True:
         port = random.SystemRandom().randrange(10_000, 32_768)
+        if port in _given_ports:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
+                _given_ports.add(port)
                 return port
             except OSError:
                 continue

@@ -117,6 +117,20 @@ TEST_F(PreflightTest, AStoreThatFallsSilentOnTheWayIsToldAsThat) {
   EXPECT_THAT(Of("old is reached").found, HasSubstr("stopped answering"));
 }
 
+// By the code that stands for an answer which never came, and with nothing behind it.
+TEST_F(PreflightTest, AStoreThatSaysThatItIsLostIsLost) {
+  for (int side : {0, 1}) {
+    SCOPED_TRACE(side);
+    report_.reset();
+    for (Answer& answer : answers_) answer = Plain;
+    answers_[side] = [](const std::string& command) {
+      return command.starts_with("SET __") || command.starts_with("RESTORE") ? "-LOST \r\n" : Plain(command);
+    };
+    Run(1000);
+    EXPECT_THAT(Of(side == 0 ? "old is reached" : "new is reached").found, HasSubstr("stopped answering"));
+  }
+}
+
 // Each answer comes just in time: only the deadline of the whole ends it.
 TEST_F(PreflightTest, EndsInItsTimeWithAStoreThatIsAlwaysLate) {
   late_ms_ = Preflight::kAnswerMs - 200;

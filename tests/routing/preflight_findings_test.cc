@@ -275,12 +275,13 @@ TEST(PreflightProbes, WhatTheAnswersSay) {
 // Nothing that a server runs, or takes for the end of the transaction, in spite of MULTI.
 TEST(PreflightProbes, WhatMultiDoesNotQueueIsNotAsked) {
   PreflightFacts facts;
-  for (const char* command : {"exec", "discard", "multi", "watch", "quit", "reset", "hello", "shutdown", "get"}) {
+  for (const char* command :
+       {"exec", "discard", "multi", "watch", "quit", "reset", "hello", "shutdown", "quit|x", "get"}) {
     facts.store(Side::kOld).calls.value[command] = 5;
   }
   const auto commands = CommandsToProbe(facts);
   EXPECT_TRUE(commands.contains("get"));
-  for (const char* command : {"exec", "discard", "multi", "watch", "quit", "reset", "hello", "shutdown"}) {
+  for (const char* command : {"exec", "discard", "multi", "watch", "quit", "reset", "hello", "shutdown", "quit|x"}) {
     EXPECT_FALSE(commands.contains(command)) << command;
   }
 }

@@ -71,6 +71,11 @@ TEST(StringWindows, ADifferentByteOrLengthIsADifference) {
   EXPECT_EQ(windows->Take(one, Replies{refused, refused}, {}), WindowVerdict::kRefused);
 }
 
+TEST(StringWindows, LessThanThereMustBeBeginsAgain) {
+  const auto windows = MakeValueWindows(ValueType::kString, "k", {10, 8}, false);
+  EXPECT_EQ(TakeBoth(windows.get(), {Number(INT64_MAX), Bulk("abc")}), WindowVerdict::kChanged);
+}
+
 // A list that is written to between the windows; every element that is there from the beginning must be looked at.
 class ListWindowsTest : public testing::Test {
  protected:
@@ -159,6 +164,35 @@ TEST_F(ListWindowsTest, WhatMovesFasterThanWeReadIsGivenUp) {
     PushTail(200);
   }
   EXPECT_EQ(verdict, WindowVerdict::kChanged);
+}
+
+TEST_F(ListWindowsTest, ALengthThatCannotBeBeginsAgain) {
+  for (const int64_t length : {INT64_MIN, INT64_MAX}) {
+    const auto windows = MakeValueWindows(ValueType::kList, "k", {1 << 20, 16}, false);
+    windows->Next();
+    EXPECT_EQ(TakeBoth(windows.get(), {Number(100), Texts(std::vector<std::string>(8, "x"))}), WindowVerdict::kGoOn);
+    windows->Next();
+    EXPECT_EQ(TakeBoth(windows.get(), {Number(length), Texts({"x"})}), WindowVerdict::kChanged);
+  }
+}
+
+TEST(ScannedWindows, AScanThatGoesInCirclesIsGivenUp) {
+  const auto windows = MakeValueWindows(ValueType::kSet, "k", {10, 8}, false);
+  WindowVerdict verdict = WindowVerdict::kGoOn;
+  int pages = 0;
+  for (; verdict == WindowVerdict::kGoOn && pages < 20; ++pages) {
+    windows->Next();
+    verdict = windows->Take(Replies{Items({Bulk(pages % 3 == 0   ? "5"
+                                                : pages % 3 == 1 ? "7"
+                                                                 : "6"),
+                                           Items({})})},
+                            {}, {});
+  }
+  EXPECT_EQ(verdict, WindowVerdict::kRefused);
+}
+
+TEST(ScannedWindows, MomentsThatCannotBeAreFarApart) {
+  EXPECT_FALSE(FieldExpiriesAgree(Items({Number(0)}), Items({Number(INT64_MAX)}), {1000, 100'000'000'000}));
 }
 
 TEST(ScannedWindows, NamesOfThePrimaryAreAskedOfBoth) {
@@ -258,6 +292,16 @@ TEST_F(StreamWindowsTest, ADeliveryMoreOrAnEntryLessDiffers) {
   EXPECT_EQ(windows_->Take(one, Replies{gone, gone}, {}), WindowVerdict::kDiffers);
   EXPECT_EQ(TakeBoth(windows_.get(), {gone, gone}), WindowVerdict::kGoOn);
   EXPECT_TRUE(windows_->done());
+}
+
+TEST(StreamWindows, IdsThatLeadNoFurtherAreGivenUp) {
+  const auto windows = MakeValueWindows(ValueType::kStream, "k", {1 << 20, 8}, false);
+  const std::string entry = Items({Bulk("1-1"), Texts({"f", "v"})});
+  const Replies window = {Items({Bulk("length"), Number(1)}), Items(std::vector<std::string>(8, entry))};
+  windows->Next();
+  EXPECT_EQ(TakeBoth(windows.get(), window), WindowVerdict::kGoOn);
+  windows->Next();
+  EXPECT_EQ(TakeBoth(windows.get(), window), WindowVerdict::kRefused);
 }
 
 }  // namespace

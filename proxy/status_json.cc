@@ -132,8 +132,6 @@ Json Attention(const Proxy& proxy) {
                     "now, everything is dirty at the next start. Make room on its disk",
                     log->unlogged(), log->trouble()));
   }
-  if (proxy.sweep().state() == Sweep::State::kPaused)
-    list.push_back("the backfill is paused; go on with: crossfade backfill resume");
   if (proxy.dirty().everything())
     list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
   if (proxy.lane().shedding())
@@ -264,6 +262,18 @@ Json SettleJson(const Proxy& proxy) {
 
 }  // namespace
 
+namespace {
+
+// What operators have begun, and should look after.
+void JobsAttention(const Proxy& proxy, Json* list) {
+  if (proxy.sweep().state() == Sweep::State::kPaused) {
+    list->push_back("the backfill is paused; go on with: crossfade backfill resume");
+  }
+  VerifyAttention(proxy.verify().result(), list);
+}
+
+}  // namespace
+
 Json StatusJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
   const Lane& lane = proxy.lane();
@@ -336,7 +346,7 @@ Json StatusJson(const Proxy& proxy) {
   json["replication"] = ReplicationJson(proxy);
   json["flips"] = FlipsJson(proxy);
   json["attention"] = Attention(proxy);
-  VerifyAttention(proxy.verify().result(), &json["attention"]);
+  JobsAttention(proxy, &json["attention"]);
   return json;
 }
 

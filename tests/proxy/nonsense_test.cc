@@ -55,7 +55,9 @@ TEST(NonsenseTest, AVerificationsPatternIsTheSameAfterEachRestart) {
     const std::string text = VerifyJson(result, 0).dump();
     VerifyResult read;
     ASSERT_TRUE(ReadVerifyJson(text, &read));
-    if (match.size() <= kMaxNameBytes) EXPECT_EQ(read.options.match, match);
+    if (match.size() <= kMaxNameBytes) {
+      EXPECT_EQ(read.options.match, match);
+    }
     EXPECT_EQ(VerifyJson(read, 0).dump(), text);
   }
 }

@@ -103,9 +103,11 @@ absl::Status Proxy::StartBackfill(const BackfillOptions& options) {
     return absl::FailedPreconditionError(fmt::format("{} ({}) is {}: {}", SideName(side), upstream.address().ToString(),
                                                      upstream.StateWord(), upstream.last_error()));
   }
-  const int databases = lane_->primary().info().databases;
-  if (options.scope.db >= databases) {
-    return absl::FailedPreconditionError(fmt::format("the primary has the databases 0 to {}", databases - 1));
+  for (const Link* link : {&lane_->primary(), &lane_->secondary()}) {
+    const int databases = link->info().databases;
+    if (options.scope.db < databases) continue;
+    return absl::FailedPreconditionError(
+        fmt::format("{} has the databases 0 to {}", SideName(link->side()), databases - 1));
   }
   backfill_->Start(options);
   return absl::OkStatus();

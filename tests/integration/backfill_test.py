@@ -93,7 +93,7 @@ class PaceTest(BackfillCase):
             self.assertEqual(status, 400)
             self.assertIn(word, answer["error"])
         status, answer = rig.admin.request("POST", "/api/v1/backfill", {"db": 16})
-        self.assertEqual((status, answer["error"]), (409, "the primary has the databases 0 to 15"))
+        self.assertEqual((status, answer["error"]), (409, "old has the databases 0 to 15"))
         status, answer = rig.admin.request("PATCH", "/api/v1/backfill", {"paused": True})
         self.assertEqual((status, answer["error"]), (409, "no backfill is running"))
 

@@ -126,15 +126,15 @@ TEST_F(SweepTest, WhileItIsPausedNothingIsCopied) {
 }
 
 TEST_F(SweepTest, ANarrowScopeAsksForItAndForNothingElse) {
-  sweep_->Start("asked for", {.match = "user:*", .type = "hash", .db = 3});
+  sweep_->Start("asked for", {.match = "user:*", .type = "hash", .db = 0});
   old_store().Sent();
-  old_store().Reply(Bulk("# Keyspace\r\ndb3:keys=1,expires=0\r\n"));
+  old_store().Reply(Bulk("# Keyspace\r\ndb0:keys=1,expires=0\r\n"));
   w.Advance(4);
-  EXPECT_THAT(old_store().Sent(), ElementsAre("SELECT 3", "SCAN 0 COUNT 256 MATCH user:* TYPE hash"));
-  old_store().Replies({kOk, Page("0", {})});
+  EXPECT_THAT(old_store().Sent(), ElementsAre("SCAN 0 COUNT 256 MATCH user:* TYPE hash"));
+  old_store().Reply(Page("0", {}));
   w.Advance(8);
-  EXPECT_THAT(new_store().Sent(), ElementsAre("INFO keyspace", "SELECT 3", "SCAN 0 COUNT 256 MATCH user:* TYPE hash"));
-  new_store().Replies({Bulk("# Keyspace\r\n"), kOk, Page("0", {})});
+  EXPECT_THAT(new_store().Sent(), ElementsAre("INFO keyspace", "SCAN 0 COUNT 256 MATCH user:* TYPE hash"));
+  new_store().Replies({Bulk("# Keyspace\r\n"), Page("0", {})});
   w.Advance(4);
   EXPECT_EQ(ended_, true);
   EXPECT_FALSE(sweep_->scope().whole());

@@ -250,7 +250,8 @@ bool IsNewer(const CommandRow& row) {
 }
 
 bool ArityMatches(int arity, size_t argc) {
-  return arity >= 0 ? argc == static_cast<size_t>(arity) : argc >= static_cast<size_t>(-arity);
+  // A server says what it likes: the least of all ints has no positive one.
+  return arity >= 0 ? argc == static_cast<size_t>(arity) : argc >= static_cast<size_t>(-static_cast<int64_t>(arity));
 }
 
 bool IsContainer(const CommandRow& row) {

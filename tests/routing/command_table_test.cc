@@ -365,6 +365,7 @@ TEST(ArityMatches, ExactlyOrAtLeast) {
   EXPECT_FALSE(ArityMatches(del, 1));
   EXPECT_TRUE(ArityMatches(del, 2));
   EXPECT_TRUE(ArityMatches(del, 1000000));
+  EXPECT_FALSE(ArityMatches(std::numeric_limits<int>::min(), 1000000)) << "what a server may say of a module's command";
 }
 
 }  // namespace

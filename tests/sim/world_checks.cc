@@ -264,6 +264,9 @@ void World::CheckEqual() {
 // it says that, and repairs it. How exact expiries are is not its business here: CheckEqual's tolerance is wider.
 void World::CheckVerification() {
   if (failed() || proxy_ == nullptr) return;
+  // One that the scenario began may still be under way.
+  RunWhile(60 * kSecond, [this] { return proxy_ != nullptr && proxy_->verify().running(); });
+  if (failed() || proxy_ == nullptr) return;
   std::string planted;
   if (scenario_.seed % 3 == 0) {
     for (auto& [name, value] : store(OtherSide(primary_)).data().mutable_keys(0)) {

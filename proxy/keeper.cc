@@ -166,10 +166,10 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
   if (change.split) routing.split = *change.split;
   if (change.on_miss) routing.on_miss = *change.on_miss;
   if (change.secondary) routing.secondary = *change.secondary;
-  if (routing.secondary != SecondaryMode::kJournal && std::exchange(migration_.journal_since_ms, 0) > 0 &&
-      migration_.synced == Synced::kNo) {
-    migration_.unsynced_why = "the secondary was given no snapshot; a backfill makes the stores equal";
-  }
+  // What was dirty when the journal began was forgotten for the sake of a snapshot (JournalBegun).
+  const bool no_snapshot = routing.secondary != SecondaryMode::kJournal &&
+                           std::exchange(migration_.journal_since_ms, 0) > 0 && migration_.synced == Synced::kNo;
+  if (no_snapshot) migration_.unsynced_why = "the secondary was given no snapshot: everything is copied";
   if (change.reads_new) {
     // What counts is the secondary's share: reads on the primary need nobody's leave.
     const bool more = migration_.secondary() == Side::kNew ? *change.reads_new > routing.reads_new
@@ -189,7 +189,7 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
     migration_ = before;
     return absl::InternalError("not changed, because it could not be saved: " + std::string(saved.message()));
   }
-  if (turned_off) dirty_->MarkEverything(order);
+  if (turned_off || no_snapshot) dirty_->MarkEverything(order);
   spdlog::info("event=routing reads_new={} compare={} ack={} secondary={} split={} on_miss={} cold={}",
                routing.reads_new, routing.compare, Name(routing.ack), Name(routing.secondary), Name(routing.split),
                Name(routing.on_miss), migration_.cold);
@@ -200,14 +200,15 @@ void Keeper::JournalBegun() {
   CHECK(migration_.routing.secondary == SecondaryMode::kJournal);
   const bool lost = dirty_->everything();
   if (migration_.synced != Synced::kNo || (migration_.journal_since_ms > 0 && !lost)) return;
-  // The snapshot that is yet to be taken has whatever was dirty up to now.
-  dirty_->Forget();
   migration_.journal_since_ms = io_->clock()->WallMs();
   migration_.unsynced_why =
       "written keys are remembered: take a snapshot of the primary now, load it into the secondary, then say crossfade "
       "secondary follow --snapshot";
   spdlog::info("event=journal_began again={}", lost);
   SaveOrLog();
+  // The snapshot that is yet to be taken has whatever was dirty up to now. Single keys stay: they are copied once more.
+  // Who follows without a snapshot copies everything.
+  if (lost) dirty_->Forget();
 }
 
 absl::Status Keeper::FollowSnapshot() {

@@ -204,8 +204,13 @@ void Keeper::JournalBegun() {
   migration_.unsynced_why =
       "written keys are remembered: take a snapshot of the primary now, load it into the secondary, then say crossfade "
       "secondary follow --snapshot";
+  if (const absl::Status saved = Save(); !saved.ok()) {
+    // A run after a crash would not know that anything was forgotten: so nothing is, and no snapshot is taken for one.
+    spdlog::error("event=journal_not_begun error=\"{}\"", std::string(saved.message()));
+    migration_.journal_since_ms = 0;
+    return;
+  }
   spdlog::info("event=journal_began again={}", lost);
-  SaveOrLog();
   // The snapshot that is yet to be taken has whatever was dirty up to now. Single keys stay: they are copied once more.
   // Who follows without a snapshot copies everything.
   if (lost) dirty_->Forget();

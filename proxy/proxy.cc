@@ -194,14 +194,22 @@ void Proxy::OnWritten(const Slot& slot) {
     if (migration().replicating()) return replication_->OnWritten(row, request, keys, db, slot.order);
     const bool unproved =
         elsewhere || expiries_unknown || row.effect == Effect::kScript || row.effect == Effect::kModule;
+    BlockCopies::Key other;
+    const bool two_databases = OtherDatabaseKey(row, request, &other);
+    const auto waits = [&](uint32_t key) { return settle_->Waits(db, request.arg(key)); };
+    // What is written from an unproved key (COPY, RENAME, SUNIONSTORE …) is no better than that.
+    const bool check = unproved || ((keys.size() > 1 || two_databases) && std::any_of(keys.begin(), keys.end(), waits));
     for (uint32_t key : keys) {
-      if (unproved) {
+      if (check) {
         settle_->Touch(db, request.arg(key));
       } else {
         settle_->Sample(db, request.arg(key), NextDice());
       }
     }
-    if (row.name == "swapdb" && sweep_->running()) dirty_.MarkEverything(slot.order);  // what it has copied has moved
+    if (check && two_databases) settle_->Touch(other.db, other.name);
+    if (row.name != "swapdb") return;
+    settle_->DatabasesSwapped(request);
+    if (sweep_->running()) dirty_.MarkEverything(slot.order);  // what it has copied has moved
   };
   if (slot.kind == Slot::Kind::kWrite) return touch(*slot.row, slot.request.view(), slot.keys, slot.db);
   for (const QueuedCommand& queued : slot.transaction) {
@@ -382,6 +390,7 @@ void Proxy::OnDirty() {
 }
 
 void Proxy::OnDrained() {
+  BeginJournalWhenIdle();
   if (flip_->state() == FlipRunner::State::kDraining) flip_->Check();
 }
 
@@ -402,6 +411,7 @@ void Proxy::Tick() {
     RelieveMemory();
   }
   lane_->WatchSecondary();
+  BeginJournalWhenIdle();
   keeper_->NoticeOverflow();
   repair_->Wake();
   if (flip_->state() == FlipRunner::State::kFollowing && !stopping_) backfill_->Tick();

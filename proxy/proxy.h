@@ -166,6 +166,7 @@ class Proxy : private Lane::Owner,
   void LoadScripts();
   uint64_t NextDice();
   void UpdateFacts();
+  void BeginJournalWhenIdle();
   void Soon();
   void Started(Side side);
   void RunSoon();
@@ -275,6 +276,7 @@ class Proxy : private Lane::Owner,
   bool memory_stuck_ = false;   // at the last look, clients alone held too much
 
   std::function<void(bool)> shutdown_done_;
+  bool journal_to_begin_ = false;
   bool stopping_ = false;
   int64_t shutdown_began_us_ = 0;
   size_t shutdown_clients_ = 0;

@@ -50,8 +50,10 @@
 
 namespace crossfade {
 
+class Ledger;
 class ObjectCopy;
 class Preflight;
+class ReportAsker;
 
 class Proxy : private Lane::Owner,
               private Client::Owner,
@@ -100,6 +102,9 @@ class Proxy : private Lane::Owner,
   // Jobs beside the lane, on connections of their own.
   Preflight* preflight() const { return preflight_.get(); }
   ObjectCopy* object_copy() const { return object_copy_.get(); }
+  ReportAsker* report_asker() const { return report_asker_.get(); }
+  Ledger* ledger() const { return ledger_.get(); }
+  Storage* storage() const { return storage_; }
 
   const Config& config() const { return config_; }
   const Lane& lane() const { return *lane_; }
@@ -146,6 +151,7 @@ class Proxy : private Lane::Owner,
   void OnAccept(std::unique_ptr<Stream> stream);
   void Hold(bool holding);
   void Tick();
+  void MakeReportParts();
   void SweepIfDue();
   void GiveUpCopying(const std::string& why);
   std::string WhyBusy() const;
@@ -258,6 +264,8 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Tracking> tracking_;
   std::unique_ptr<Preflight> preflight_;
   std::unique_ptr<ObjectCopy> object_copy_;
+  std::unique_ptr<ReportAsker> report_asker_;
+  std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
   uint64_t next_client_ = 1;

@@ -1,5 +1,6 @@
 #include "routing/figures_text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 #include <iterator>
@@ -9,9 +10,13 @@
 namespace crossfade {
 
 std::string CountText(uint64_t count) {
-  std::string digits = fmt::format("{}", count);
-  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
-  return digits;
+  const std::string digits = fmt::format("{}", count);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
 }
 
 std::string CountOf(uint64_t count, std::string_view what) {
@@ -22,11 +27,13 @@ std::string NumberText(double number) {
   if (!std::isfinite(number)) return "unknown";
   if (std::abs(number) >= 1000 && std::abs(number) < 1e18) {
     const std::string text = CountText(static_cast<uint64_t>(std::llround(std::abs(number))));
-    return number < 0 ? "-" + text : text;
+    return number < 0 ? fmt::format("-{}", text) : text;
   }
   std::string text = fmt::format("{:.3g}", number);
   if (text.find('e') != std::string::npos && std::abs(number) < 1) {
-    text = fmt::format("{:.12f}", number);
+    // As many places as it takes to show three digits of it.
+    const int places = std::clamp(2 - static_cast<int>(std::floor(std::log10(std::abs(number)))), 3, 15);
+    text = fmt::format("{:.{}f}", number, places);
     text.erase(text.find_last_not_of('0') + 1);
     if (text.back() == '.') text.pop_back();
   }
@@ -38,7 +45,7 @@ std::string ShareText(double share) {
 }
 
 std::string SpanText(int64_t ms) {
-  if (ms < 0) return "-" + SpanText(ms == INT64_MIN ? INT64_MAX : -ms);
+  if (ms < 0) return fmt::format("-{}", SpanText(ms == INT64_MIN ? INT64_MAX : -ms));
   if (ms < 1000) return fmt::format("{} ms", ms);
   if (ms < 60'000) return fmt::format("{} s", NumberText(static_cast<double>(ms / 100) / 10));
   const struct {

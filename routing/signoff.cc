@@ -192,6 +192,17 @@ Criterion Verification(const SignoffConfig& demands, const SignoffFacts& facts) 
   criterion.unit = "keys";
   criterion.samples_of = "keys compared";
   const char* remedy = "crossfade verify";
+  if (seen.differing_since > 0) {
+    criterion.figure = AsDouble(seen.differing_since);
+    criterion.samples = seen.keys;
+    criterion.found = fmt::format(
+        "{} found to differ{}", CountOf(seen.differing_since, "key"),
+        seen.any ? " since the last verification of all keys" : "; no verification of all keys has come to its end");
+    Decide(&criterion, Verdict::kFail,
+           "crossfade verify status names the keys. Find out why they differ, crossfade verify --repair, and verify "
+           "all keys");
+    return criterion;
+  }
   if (!seen.any || seen.keys == 0) {
     criterion.found = seen.any ? "there was no key to verify" : "no verification of all keys has come to its end";
     Decide(&criterion, Verdict::kInsufficient, remedy);

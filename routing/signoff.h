@@ -55,6 +55,7 @@ struct SignoffFacts {
     int64_t started_ms = 0, ended_ms = 0;
     uint64_t keys = 0, differing = 0, repaired = 0;
     uint64_t undecided = 0, not_comparable = 0, left_out = 0;
+    uint64_t differing_since = 0;  // found by others, whole or not, finished or not, that began later
   } verification;
   int64_t doubted_ms = 0;  // when the stores last ceased to be taken to agree; 0: never
 

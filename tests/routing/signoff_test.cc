@@ -32,7 +32,7 @@ SignoffFacts Good() {
   facts.prefixes = {20, 19, {"rare:"}};
   facts.synced = Synced::kYes;
   facts.following = true;
-  facts.verification = {true, kNow - 3 * kHour, kNow - 2 * kHour, 42'000, 0, 0, 0, 0, 0};
+  facts.verification = {true, kNow - 3 * kHour, kNow - 2 * kHour, 42'000, 0, 0, 0, 0, 0, 0};
   facts.preflight = {true, kNow - kHour, 20, 2, 0};
   facts.p99_us[0] = 2000;
   facts.p99_us[1] = 3000;
@@ -190,6 +190,8 @@ TEST(Signoff, Verification) {
   EXPECT_EQ(of([](V* v) { v->keys = 0; }), Verdict::kInsufficient);
   EXPECT_EQ(of([](V* v) { v->differing = 1; }), Verdict::kFail);
   EXPECT_EQ(of([](V* v) { v->differing = v->repaired = 1; }), Verdict::kFail);  // they did differ
+  EXPECT_EQ(of([](V* v) { v->differing_since = 1; }), Verdict::kFail);          // a sample, later
+  EXPECT_EQ(of([](V* v) { *v = {}, v->differing_since = 1; }), Verdict::kFail);
   EXPECT_EQ(of([](V* v) { v->undecided = 1; }), Verdict::kInsufficient);
   EXPECT_EQ(of([](V* v) { v->not_comparable = 1; }), Verdict::kInsufficient);
   EXPECT_EQ(of([](V* v) { v->left_out = 1; }), Verdict::kInsufficient);

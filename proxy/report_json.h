@@ -1,0 +1,12 @@
+// A report as JSON: every figure as a number, under the names that the README tells. What is not known is null, never
+// 0.
+#pragma once
+
+#include "nlohmann/json_fwd.hpp"
+#include "proxy/report_figures.h"
+
+namespace crossfade {
+
+nlohmann::json ReportJson(const ReportFigures& figures);
+
+}  // namespace crossfade

@@ -1,5 +1,5 @@
-// The report in the admin API: GET /api/v1/report?format=json|html|markdown, with values=true for the values of
-// mismatches where they are kept.
+// The report in the admin API: GET /api/v1/report, as JSON, HTML or Markdown. `?format=json|html|markdown`;
+// `values=true`: with the values of mismatches where they are kept.
 #pragma once
 
 #include "proxy/http_message.h"

@@ -6,6 +6,7 @@
 
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
+#include "proxy/ledger.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 #include "routing/command_table.h"

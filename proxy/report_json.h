@@ -1,5 +1,4 @@
-// A report as JSON: every figure as a number, under the names that the README tells. What is not known is null, never
-// 0.
+// A report as JSON: every figure as a number. What is not known is null, never 0.
 #pragma once
 
 #include "nlohmann/json_fwd.hpp"

@@ -113,7 +113,7 @@ void AppendAxes(const Scale& scale, std::string* out) {
       kTop + (bottom - kTop) / 2);
 }
 
-std::string Told(const char* name, const LatencyHistogram& histogram) {
+std::string Legend(const char* name, const LatencyHistogram& histogram) {
   const uint64_t count = histogram.count();
   if (count == 0) return fmt::format("{}: no replies", name);
   return fmt::format("{}: p50 {}, p99 {}, of {}", name, MicrosText(histogram.Percentile(0.5)),
@@ -134,7 +134,7 @@ void AppendStore(const char* kind, double legend_x, const std::string& told, con
 }  // namespace
 
 std::string PlotSvg(const ReportPlot& plot) {
-  const std::string told_old = Told("old", plot.old_store), told_new = Told("new", plot.new_store);
+  const std::string told_old = Legend("old", plot.old_store), told_new = Legend("new", plot.new_store);
   std::string out = fmt::format(
       "<svg class=\"plot\" viewBox=\"0 0 {:g} {:g}\" role=\"img\" aria-labelledby=\"{}-title {}-desc\">"
       "<title id=\"{}-title\">{}</title><desc id=\"{}-desc\">Share of replies by time. {}; {}. Dashed: p99.</desc>",

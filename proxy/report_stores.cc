@@ -14,7 +14,7 @@ const char* ClassName(LatencyClass what) {
   return what == LatencyClass::kRead ? "reads" : "writes";
 }
 
-ReportSection Latency(const ReportFigures& figures) {
+ReportSection LatencySection(const ReportFigures& figures) {
   ReportSection section{"latency", "How long the stores took", {}, true};
   section.blocks.push_back(TextBlock(
       "From when a command of a client (or what follows from it) left the proxy until its reply was there, "
@@ -45,7 +45,7 @@ ReportSection Latency(const ReportFigures& figures) {
   return section;
 }
 
-ReportSection Stores(const ReportFigures& figures) {
+ReportSection StoresSection(const ReportFigures& figures) {
   ReportSection section{"stores", "Memory and hits", {}, false};
   ReportTable table;
   table.columns = {{"Store", false}, {"Keys", true},   {"Memory used", true}, {"Of at most", true},
@@ -109,7 +109,7 @@ void AddCoverage(const std::vector<ReportFigures::CoverageRow>& rows, const char
   section->blocks.push_back(TableBlock(std::move(above), std::move(table)));
 }
 
-ReportSection Coverage(const ReportFigures& figures) {
+ReportSection CoverageSection(const ReportFigures& figures) {
   ReportSection section{"coverage", "What was compared", {}, true};
   section.blocks.push_back(TextBlock(fmt::format(
       "Covered: {}, or all of its reads when they are fewer, were compared while the stores were taken to agree (\"in "
@@ -120,7 +120,7 @@ ReportSection Coverage(const ReportFigures& figures) {
   return section;
 }
 
-ReportSection Mismatches(const ReportFigures& figures) {
+ReportSection MismatchesSection(const ReportFigures& figures) {
   ReportSection section{"mismatches", "Reads that differed", {}, false};
   const Counters& all = figures.ledger.all;
   const Counters& agreed = figures.ledger.agreed;
@@ -163,7 +163,7 @@ ReportSection Mismatches(const ReportFigures& figures) {
   return section;
 }
 
-ReportSection NotMigrated(const ReportFigures& figures) {
+ReportSection NotMigratedSection(const ReportFigures& figures) {
   ReportSection section{"not-migrated", "What was not migrated, and why", {}, false};
   ReportTable table;
   table.columns = {{"What", false}, {"Why", false}, {"What to do", false}};
@@ -175,7 +175,7 @@ ReportSection NotMigrated(const ReportFigures& figures) {
   return section;
 }
 
-ReportSection Errors(const ReportFigures& figures) {
+ReportSection ErrorsSection(const ReportFigures& figures) {
   ReportSection section{"errors", "Errors", {}, false};
   ReportTable table;
   table.columns = {{"What", false}, {"Times", true}, {"In the error rate", false}};
@@ -209,12 +209,12 @@ std::string ShareOf(uint64_t part, uint64_t whole) {
 }
 
 void AppendStoreSections(const ReportFigures& figures, std::vector<ReportSection>* sections) {
-  sections->push_back(Latency(figures));
-  sections->push_back(Stores(figures));
-  sections->push_back(Coverage(figures));
-  sections->push_back(Mismatches(figures));
-  sections->push_back(NotMigrated(figures));
-  sections->push_back(Errors(figures));
+  sections->push_back(LatencySection(figures));
+  sections->push_back(StoresSection(figures));
+  sections->push_back(CoverageSection(figures));
+  sections->push_back(MismatchesSection(figures));
+  sections->push_back(NotMigratedSection(figures));
+  sections->push_back(ErrorsSection(figures));
 }
 
 }  // namespace crossfade

@@ -1,18 +1,17 @@
 #include "proxy/admin_api.h"
 
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <utility>
 
 #include "conf/config_loader.h"
 #include "fmt/format.h"
 #include "protocol/reply.h"
-#include "protocol/secret.h"
+#include "proxy/admin_audit.h"
 #include "proxy/admin_backfill.h"
 #include "proxy/admin_copy.h"
 #include "proxy/admin_fields.h"
 #include "proxy/admin_preflight.h"
+#include "proxy/admin_tokens.h"
 #include "proxy/admin_verify.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
@@ -27,7 +26,7 @@ class AdminApi {
  public:
   explicit AdminApi(Proxy* proxy) : proxy_(proxy) {}
 
-  void Handle(const HttpRequest& request, const HttpServer::Responder& respond) const {
+  void Handle(const HttpRequest& request, HttpServer::Responder respond) const {
     if (request.path == "/healthz") return respond(JsonResponse({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
     if (request.path == "/readyz") return respond(Ready());
     if (const auto origin = request.headers.find("origin");
@@ -39,6 +38,7 @@ class AdminApi {
       response.headers["WWW-Authenticate"] = "Bearer";
       return respond(std::move(response));
     }
+    respond = Audited(proxy_, request, std::move(respond));
     const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
     if (call == "GET /api/v1/status") return respond(JsonResponse(StatusJson(*proxy_)));
     if (call == "PATCH /api/v1/routing") return PatchRouting(request, respond);
@@ -52,15 +52,14 @@ class AdminApi {
     if (request.path == "/api/v1/verify" && IsVerifyCall(request)) return respond(HandleVerify(proxy_, request));
     if (call == "GET /api/v1/preflight") return GetPreflight(proxy_, respond);
     if (call == "POST /api/v1/copy") return PostCopy(proxy_, request, respond);
+    if (call == "GET /api/v1/audit") return respond(GetAudit(*proxy_, request));
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
     respond(NoRoute(request));
   }
 
  private:
   bool Allowed(const HttpRequest& request) const {
-    if (proxy_->admin_token().empty()) return true;
-    const auto found = request.headers.find("authorization");
-    return found != request.headers.end() && SecretsEqual(found->second, "Bearer " + proxy_->admin_token());
+    return proxy_->admin_tokens().empty() || FindToken(proxy_->admin_tokens(), request) != nullptr;
   }
 
   // A page of another site can make a browser on this machine send requests here; it can't hide where it comes from.
@@ -142,7 +141,7 @@ class AdminApi {
   HttpResponse PostReload(const HttpRequest& request) const {
     Fields fields(request.body);
     if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
-    const auto changes = proxy_->Reload();
+    const auto changes = proxy_->Reload(WhoAsks(proxy_->admin_tokens(), request));
     if (!changes.ok()) {
       const std::string message(changes.status().message());
       return JsonResponse({{"error", message}, {"reason", message}}, 409);
@@ -183,7 +182,8 @@ class AdminApi {
                   {"/api/v1/verify", "GET, POST, DELETE"},
                   {"/api/v1/mismatches", "GET"},
                   {"/api/v1/preflight", "GET"},
-                  {"/api/v1/copy", "POST"}};
+                  {"/api/v1/copy", "POST"},
+                  {"/api/v1/audit", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;
       HttpResponse response =
@@ -199,23 +199,9 @@ class AdminApi {
 
 }  // namespace
 
-absl::StatusOr<std::string> ReadAdminToken(const AdminConfig& config) {
-  std::string token;
-  if (!config.token_file.empty()) {
-    std::ifstream file(config.token_file);
-    if (!file || !(file >> token)) {
-      return absl::FailedPreconditionError(
-          fmt::format("can't read a token from {} (admin.token_file)", config.token_file));
-    }
-  } else if (!IsLoopback(config.address.host)) {
-    return absl::FailedPreconditionError("an admin address that is not loopback needs admin.token_file");
-  }
-  return token;
-}
-
 HttpServer::Handler MakeAdminHandler(Proxy* proxy) {
   return [api = AdminApi(proxy)](const HttpRequest& request, HttpServer::Responder respond) {
-    api.Handle(request, respond);
+    api.Handle(request, std::move(respond));
   };
 }
 

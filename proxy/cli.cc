@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <optional>
@@ -14,13 +13,13 @@
 #include "proxy/admin_client.h"
 #include "proxy/cli_check.h"
 #include "proxy/cli_commands.h"
+#include "proxy/cli_token.h"
 #include "spdlog/fmt/fmt.h"
 
 namespace crossfade {
 namespace {
 
 constexpr char kDefaultAdmin[] = "127.0.0.1:6401";
-constexpr size_t kMaxTokenBytes = 4096;
 
 constexpr char kAbout[] =
     "Crossfade moves live traffic from one Redis-compatible store (old) to another (new): writes go to\n"
@@ -57,37 +56,6 @@ std::optional<double> ParsePercent(std::string text) {
 std::string CheckPercent(const std::string& text) {
   if (ParsePercent(text).has_value()) return "";
   return fmt::format("expected a percentage from 0 to 100, got \"{}\"", text);
-}
-
-std::string EnvOrEmpty(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
-std::string Trimmed(const std::string& text) {
-  size_t from = text.find_first_not_of(" \t\r\n"), to = text.find_last_not_of(" \t\r\n");
-  return from == std::string::npos ? "" : text.substr(from, to - from + 1);
-}
-
-// The token of the file, or of the environment when no file is named; empty when there is neither.
-absl::StatusOr<std::string> ReadToken(const std::string& file) {
-  std::string token = Trimmed(EnvOrEmpty("CROSSFADE_TOKEN"));
-  std::string source = "CROSSFADE_TOKEN";
-  if (!file.empty()) {
-    source = "--token-file " + file;
-    std::ifstream in(file, std::ios::binary);
-    std::string text(kMaxTokenBytes + 1, '\0');
-    if (!in || !in.read(text.data(), text.size()).eof()) {
-      const char* why = in ? "larger than a token is" : "can't be read";
-      return absl::InvalidArgumentError(fmt::format("{}: {}", source, why));
-    }
-    text.resize(in.gcount());
-    token = Trimmed(text);
-    if (token.empty()) return absl::InvalidArgumentError(source + ": no token in it");
-  }
-  const bool clean = std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7F; });
-  if (!clean) return absl::InvalidArgumentError(source + ": a token is printable ASCII without spaces");
-  return token;
 }
 
 // The grammar, and what the arguments were. One parse in its life.
@@ -160,9 +128,15 @@ void Cli::AddCommands() {
   CLI::App* mismatches = AddOperatorCommand("mismatches", "The latest confirmed mismatches",
                                             "Examples:\n  crossfade mismatches\n  crossfade mismatches --limit 100",
                                             [this](Operator& op) { return op.Mismatches(limit_); });
-  mismatches->add_option("--limit", limit_, "How many at most (20 unless given)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1000));
+  CLI::App* audit = AddOperatorCommand(
+      "audit", "Who has changed what, and what happened by itself, the newest first",
+      "Examples:\n  crossfade audit\n  crossfade audit --limit 100\n  crossfade audit --json | jq .entries",
+      [this](Operator& op) { return op.Audit(limit_); });
+  for (CLI::App* list : {mismatches, audit}) {
+    list->add_option("--limit", limit_, "How many at most (20 unless given)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000));
+  }
   AddCommandList();
 }
 

@@ -62,6 +62,7 @@ class Operator {
 
   int Status();
   int Mismatches(int64_t limit);
+  int Audit(int64_t limit);  // cli_audit.cc
   int SetReads(double percent, bool cold);
   int SetCompare(double percent);
   // REQUIRES: `value` is one of the contract's names for the setting.

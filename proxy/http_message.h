@@ -16,6 +16,7 @@ struct HttpRequest {
   std::map<std::string, std::string> headers;  // names in lower case; several are joined by ", "
   std::string body;
   bool keep_alive = true;
+  std::string peer;  // host:port of who asks; the server fills it in
 };
 
 struct HttpResponse {

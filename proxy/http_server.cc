@@ -225,6 +225,7 @@ void HttpConnection::Handle() {
   keep_alive_ = request.keep_alive;
   omit_body_ = request.method == "HEAD";
   if (omit_body_) request.method = "GET";  // the same answer, of which only the head is sent
+  request.peer = stream_->peer();
   Enter(State::kAnswering);
   server_->Handle(request, id_, ++request_number_);
 }

@@ -69,6 +69,9 @@ absl::Status Proxy::Open() {
   auto state_file = StateFile::Open(storage_, config_.state_dir);
   if (!state_file.ok()) return state_file.status();
   state_file_ = std::move(*state_file);
+  audit_ = std::make_unique<Audit>(storage_, io_->clock(), config_.state_dir);
+  audit_->Load();
+  audit_watch_ = std::make_unique<AuditWatch>(audit_.get());
   keeper_ = std::make_unique<Keeper>(io_, config_, state_file_.get(), &dirty_, &counters_);
   auto journal = Journal::Open(storage_, config_.state_dir, static_cast<size_t>(config_.limits.journal_bytes));
   if (!journal.ok()) return journal.status();
@@ -99,9 +102,9 @@ absl::Status Proxy::Open() {
         client->CloseAfterReplies();
       },
       [this] { ResumeHeld(); });
-  auto token = ReadAdminToken(config_.admin);
-  if (!token.ok()) return token.status();
-  admin_token_ = std::move(*token);
+  auto tokens = ReadAdminTokens(config_.admin);
+  if (!tokens.ok()) return tokens.status();
+  admin_tokens_ = std::move(*tokens);
   auto http = HttpServer::Start(io_, config_.admin.address, &config_.limits, MakeAdminHandler(this));
   if (!http.ok()) return http.status();
   http_ = std::move(*http);
@@ -109,6 +112,7 @@ absl::Status Proxy::Open() {
   lane_->Start();
   replication_->Start();
   tick_->Start(kTickMs, kTickMs);
+  AuditStart();
   return absl::OkStatus();
 }
 
@@ -393,6 +397,8 @@ void Proxy::Tick() {
     tracking_->Tick();
     journal_->Tick();
     if (++seconds_ % 10 == 0) lane_->RotateLatencies();
+    if (seconds_ % 10 == 0) audit_->Retry();
+    if (!stopping_) audit_watch_->Look(FactsOf(*this), now_ms);
     for (auto& [id, client] : clients_) {
       if (!client->closing()) continue;
       if (client->closing_since_ms() == 0) client->set_closing_since_ms(now_ms);

@@ -16,6 +16,9 @@
 #include "absl/status/statusor.h"
 #include "conf/config.h"
 #include "conf/config_keys.h"
+#include "proxy/admin_tokens.h"
+#include "proxy/audit.h"
+#include "proxy/audit_watch.h"
 #include "proxy/backfill.h"
 #include "proxy/client.h"
 #include "proxy/client_commands.h"
@@ -76,8 +79,11 @@ class Proxy : private Lane::Owner,
   using ConfigSource = std::function<absl::StatusOr<Config>()>;
   void set_config_source(std::string file, ConfigSource source);
   // Takes over what a running proxy can, and says what else has changed. InvalidArgument, one mistake a line, and
-  // FailedPrecondition: nothing has changed.
-  absl::StatusOr<std::vector<ConfigChange>> Reload();
+  // FailedPrecondition: nothing has changed. `who`: for the audit trail.
+  absl::StatusOr<std::vector<ConfigChange>> Reload(const std::string& who);
+
+  // Who changes something on behalf of somebody says so here.
+  Audit& audit() const { return *audit_; }
 
   // For the admin API.
   void Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done);
@@ -129,7 +135,7 @@ class Proxy : private Lane::Owner,
   const MemoryAccount& memory() const { return memory_; }
   const HttpServer& http() const { return *http_; }
   uint64_t reached(ClientLimit limit) const { return client_limits_[static_cast<size_t>(limit)]; }
-  const std::string& admin_token() const { return admin_token_; }
+  const AdminTokens& admin_tokens() const { return admin_tokens_; }
   const std::string& config_file() const { return config_file_; }
   const std::string& config_hash() const { return config_hash_; }
   int64_t config_loaded_ms() const { return config_loaded_ms_; }
@@ -171,6 +177,7 @@ class Proxy : private Lane::Owner,
   void RunSoon();
   void CheckShutdown();
   void End();
+  void AuditStart();
   void OnMemoryFull();
   void RelieveMemory();
   void ConfigChanged();
@@ -218,7 +225,7 @@ class Proxy : private Lane::Owner,
   std::string config_file_, config_hash_;
   ConfigSource config_source_;
   int64_t config_loaded_ms_;
-  std::string admin_token_;
+  AdminTokens admin_tokens_;
   MemoryAccount memory_;
   uint64_t client_limits_[kClientLimits] = {};
   ServiceFacts facts_;
@@ -227,6 +234,8 @@ class Proxy : private Lane::Owner,
   ScriptBook scripts_;
   ReadSplitter splitter_;
   std::unique_ptr<StateFile> state_file_;
+  std::unique_ptr<Audit> audit_;
+  std::unique_ptr<AuditWatch> audit_watch_;
   std::unique_ptr<Journal> journal_;
   DirtySet dirty_;
   ExpiryWatch expiry_;

@@ -132,6 +132,11 @@ Json Attention(const Proxy& proxy) {
                     "now, everything is dirty at the next start. Make room on its disk",
                     log->unlogged(), log->trouble()));
   }
+  if (proxy.audit().unsaved() > 0) {
+    list.push_back(fmt::format("the audit trail can't be written ({}): {} entries wait in memory, and {} are lost. Make "
+                               "room on the disk of the state directory",
+                               proxy.audit().trouble(), proxy.audit().unsaved(), proxy.audit().lost()));
+  }
   if (proxy.dirty().everything())
     list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
   if (proxy.lane().shedding())

@@ -34,6 +34,9 @@ class Storage {
   virtual absl::StatusOr<std::optional<std::string>> Read(const std::string& path) = 0;
   // Puts `bytes` there, as a whole or not at all, and returns once that would survive a loss of power.
   virtual absl::Status Replace(const std::string& path, std::string_view bytes) = 0;
+  // Adds to the end of the file, which is made if it is missing. On an error nothing was added, or a part of `bytes`.
+  // What was added survives the process; `sync`: and a loss of power, once this returns.
+  virtual absl::Status Append(const std::string& path, std::string_view bytes, bool sync) = 0;
 
   // The file as memory, made empty if it is missing, never longer than `max_bytes`.
   virtual absl::StatusOr<std::unique_ptr<DurableMemory>> Map(const std::string& path, size_t max_bytes) = 0;

@@ -10,6 +10,7 @@
 #include "proxy/admin_backfill.h"
 #include "proxy/admin_copy.h"
 #include "proxy/admin_fields.h"
+#include "proxy/admin_flip.h"
 #include "proxy/admin_preflight.h"
 #include "proxy/admin_tokens.h"
 #include "proxy/admin_verify.h"
@@ -42,7 +43,8 @@ class AdminApi {
     const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
     if (call == "GET /api/v1/status") return respond(JsonResponse(StatusJson(*proxy_)));
     if (call == "PATCH /api/v1/routing") return PatchRouting(request, respond);
-    if (call == "POST /api/v1/flip") return PostFlip(request, respond);
+    if (call == "POST /api/v1/flip") return PostFlip(proxy_, request, respond);
+    if (call == "GET /api/v1/flip") return GetFlip(proxy_, request, respond);
     if (call == "POST /api/v1/reload") return respond(PostReload(request));
     if (call == "POST /api/v1/resync") return respond(After(proxy_->Resync()));
     if (call == "GET /api/v1/backfill") return respond(JsonResponse(BackfillJson(*proxy_)));
@@ -109,34 +111,6 @@ class AdminApi {
     proxy_->ChangeInSteps(change, replace.value_or(false), done);
   }
 
-  void PostFlip(const HttpRequest& request, const HttpServer::Responder& respond) const {
-    Fields fields(request.body);
-    FlipRequest flip;
-    std::optional<Side> to;
-    std::optional<bool> dry_run, cold, force;
-    fields.Word("to", &to, "\"old\" or \"new\"");
-    fields.Milliseconds("max_pause_ms", &flip.max_pause_ms);
-    fields.Flag("dry_run", &dry_run);
-    fields.Flag("cold", &cold);
-    fields.Flag("force", &force);
-    if (!to) fields.Complain("to: expected \"old\" or \"new\"");
-    if (const absl::Status status = fields.Done(); !status.ok()) return respond(FromStatus(status));
-    flip.to = *to;
-    flip.dry_run = dry_run.value_or(false);
-    flip.cold = cold.value_or(false);
-    flip.force = force.value_or(false);
-    proxy_->Flip(flip, [respond, flip, proxy = proxy_](const FlipResult& result) {
-      Json json = {{"flipped", result.flipped},
-                   {"primary", SideName(proxy->migration().primary())},
-                   {"epoch", proxy->migration().epoch},
-                   {"pause_ms", result.pause_ms}};
-      if (flip.dry_run) json.update({{"dry_run", true}, {"would_flip", result.would_flip}});
-      if (!result.reason.empty())
-        json[flip.force && (result.flipped || result.would_flip) ? "lost" : "reason"] = result.reason;
-      respond(JsonResponse(json, result.flipped || result.would_flip ? 200 : 409));
-    });
-  }
-
   // Mistakes are told one by one; nothing has changed then.
   HttpResponse PostReload(const HttpRequest& request) const {
     Fields fields(request.body);
@@ -175,7 +149,7 @@ class AdminApi {
       const char* methods;
     } routes[] = {{"/api/v1/status", "GET"},
                   {"/api/v1/routing", "PATCH"},
-                  {"/api/v1/flip", "POST"},
+                  {"/api/v1/flip", "GET, POST"},
                   {"/api/v1/reload", "POST"},
                   {"/api/v1/resync", "POST"},
                   {"/api/v1/backfill", "GET, POST, PATCH, DELETE"},

@@ -49,7 +49,9 @@ struct Asked {
     if (why.empty()) why = Field(answer, "error");
     return {.who = who,
             .what = std::move(name),
-            .outcome = done() ? "done" : status < 500 ? "refused" : "failed",
+            .outcome = done()         ? "done"
+                       : status < 500 ? "refused"
+                                      : "failed",
             .reason = std::move(why)};
   }
 };
@@ -77,17 +79,23 @@ std::vector<AuditEntry> FlipEntries(const Asked& asked) {
   entry.from = Field(asked.before, "primary");
   entry.to = Field(asked.body, "to");
   for (const char* how : {"force", "cold"}) {
-    if (Flag(asked.body, how)) entry.reason = fmt::format("{}{}{}", how, entry.reason.empty() ? "" : "; ", entry.reason);
+    if (Flag(asked.body, how))
+      entry.reason = fmt::format("{}{}{}", how, entry.reason.empty() ? "" : "; ", entry.reason);
   }
   if (asked.done()) {
     entry.reason += fmt::format("{}requests were held for {} ms", entry.reason.empty() ? "" : "; ",
                                 Field(asked.answer, "pause_ms"));
+    const Json moved = asked.answer.value("moved", Json::object());
+    for (const auto& [what, count] : moved.items()) {
+      if (count != 0) entry.reason += fmt::format(", {} {}", TextOf(count), what);
+    }
     if (const std::string lost = Field(asked.answer, "lost"); !lost.empty()) entry.reason += "; lost: " + lost;
   }
   return {std::move(entry)};
 }
 
-// A job of the proxy (backfill, verify, ramp), or what happens at once (resync, copy). What it was told beside is named.
+// A job of the proxy (backfill, verify, ramp), or what happens at once (resync, copy). What it was told beside is
+// named.
 std::vector<AuditEntry> JobEntries(const Asked& asked) {
   AuditEntry entry = asked.Entry(asked.what);
   Json details = asked.body;

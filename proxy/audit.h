@@ -36,7 +36,7 @@ class Audit {
  public:
   static constexpr size_t kMaxFileBytes = 4 << 20;
   static constexpr size_t kMaxKept = 1000;
-  static constexpr size_t kMaxUnsaved = 1000;  // that wait for room on the disk; beyond: the oldest are lost, counted
+  static constexpr size_t kMaxUnsaved = 1000;   // that wait for room on the disk; beyond: the oldest are lost, counted
   static constexpr size_t kMaxTextBytes = 512;  // of each text of an entry; what is longer is cut
 
   // Both must outlive this object; `directory` is held. `max_file_bytes`: for tests.
@@ -75,8 +75,8 @@ class Audit {
   std::deque<AuditEntry> entries_;
   std::deque<std::string> unsaved_;  // lines
   std::string trouble_;
-  size_t size_ = 0;      // of the file
-  bool torn_ = false;    // the file may end in the middle of a line
+  size_t size_ = 0;    // of the file
+  bool torn_ = false;  // the file may end in the middle of a line
   bool last_run_ended_ = true;
   uint64_t recorded_ = 0, lost_ = 0;
 };

@@ -10,6 +10,9 @@ namespace crossfade {
 
 namespace {
 
+constexpr char kTrust[] = "trust in the primary";
+constexpr char kEverythingDirty[] = "everything dirty";
+
 void AddBackend(const Proxy& proxy, Side side, std::vector<WatchedFact>* facts) {
   const Upstream& upstream = proxy.lane().link(side).upstream();
   if (!upstream.up() && upstream.last_error().empty()) return;  // not tried yet
@@ -25,6 +28,13 @@ WatchedFact VerifyFact(const VerifyResult& verify) {
   return {"verify", Name(verify.state), std::move(reason)};
 }
 
+// Worth an entry even where nothing is known of how it was before.
+bool IsTrouble(const WatchedFact& fact) {
+  const std::string_view what = fact.what;
+  return fact.state == "down" || fact.state == "open" || (what == kTrust && fact.state == "no") ||
+         (what == kEverythingDirty && fact.state == "yes");
+}
+
 }  // namespace
 
 std::vector<WatchedFact> FactsOf(const Proxy& proxy) {
@@ -32,9 +42,9 @@ std::vector<WatchedFact> FactsOf(const Proxy& proxy) {
   const Breaker& breaker = proxy.lane().breaker();
   std::vector<WatchedFact> facts;
   for (Side side : {Side::kOld, Side::kNew}) AddBackend(proxy, side, &facts);
-  facts.push_back({"trust in the primary", migration.distrust.empty() ? "yes" : "no", migration.distrust});
+  facts.push_back({kTrust, migration.distrust.empty() ? "yes" : "no", migration.distrust});
   facts.push_back({"synced", Name(migration.synced), migration.unsynced_why});
-  facts.push_back({"everything dirty", proxy.dirty().everything() ? "yes" : "no", ""});
+  facts.push_back({kEverythingDirty, proxy.dirty().everything() ? "yes" : "no", ""});
   // Half-open is on the way to either.
   if (breaker.state() != Breaker::State::kHalfOpen) {
     facts.push_back({"breaker", Breaker::Name(breaker.state()), breaker.reason()});
@@ -55,6 +65,7 @@ void AuditWatch::Look(const std::vector<WatchedFact>& facts, int64_t now_ms) {
     Known& known = at->second;
     if (fresh) {
       known = {.seen = fact.state, .noted = fact.state, .refilled_ms = now_ms};
+      if (IsTrouble(fact)) audit_->Note({.who = "proxy", .what = fact.what, .to = fact.state, .reason = fact.reason});
       continue;
     }
     for (; known.left < kBurst && now_ms - known.refilled_ms >= kCalmMs; known.refilled_ms += kCalmMs) ++known.left;

@@ -10,9 +10,11 @@
 #include <utility>
 
 #include "conf/config_loader.h"
+#include "conf/config_values.h"
 #include "proxy/admin_client.h"
 #include "proxy/cli_check.h"
 #include "proxy/cli_commands.h"
+#include "proxy/cli_completion.h"
 #include "proxy/cli_token.h"
 #include "spdlog/fmt/fmt.h"
 
@@ -28,12 +30,13 @@ constexpr char kAbout[] =
     "Examples:\n"
     "  crossfade check --old redis://10.0.0.1:6379 --new redis://10.0.0.2:6379 can it be done?\n"
     "  crossfade run --old redis://10.0.0.1:6379 --new redis://10.0.0.2:6379   start the proxy\n"
-    "  crossfade status                     what is going on\n"
+    "  crossfade status                     what is going on, and what to do next\n"
+    "  crossfade watch                      the same, live\n"
     "  crossfade backfill start             copy what was there before\n"
     "  crossfade verify                     are both stores the same?\n"
     "  crossfade compare 100                ask both stores for every read, and compare\n"
     "  crossfade reads 25                   new answers 25 % of the keys\n"
-    "  crossfade flip --dry-run             could it flip?\n"
+    "  crossfade flip --dry-run             what stands in the way of a flip?\n"
     "  crossfade flip new                   make new the primary; `flip old` goes back\n";
 
 constexpr char kExitHelp[] =
@@ -58,6 +61,12 @@ std::string CheckPercent(const std::string& text) {
   return fmt::format("expected a percentage from 0 to 100, got \"{}\"", text);
 }
 
+std::string CheckInterval(const std::string& text) {
+  const absl::StatusOr<int64_t> ms = ParseDuration(text);
+  if (!ms.ok()) return std::string(ms.status().message());
+  return *ms >= 100 && *ms <= 3'600'000 ? "" : "expected 100ms to 1h";
+}
+
 // The grammar, and what the arguments were. One parse in its life.
 class Cli {
  public:
@@ -76,6 +85,7 @@ class Cli {
   void AddVerify();
   void AddCheckAndCopy();
   void AddCommandList();
+  void AddShellHelp();
   // A command that asks the admin API, with the options that all of those have.
   CLI::App* AddOperatorCommand(const char* name, const char* about, const char* examples, Action action);
   CLI::App* AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
@@ -90,6 +100,8 @@ class Cli {
   CLI::App app_;
   CLI::App* run_ = nullptr;
   CLI::App* list_ = nullptr;
+  CLI::App* completion_ = nullptr;
+  CLI::App* man_ = nullptr;
   CLI::App* check_ = nullptr;
   Action action_;  // what the operator command that was named does
 
@@ -97,7 +109,7 @@ class Cli {
   std::string admin_, token_file_;
   bool json_ = false;
   bool refused_ = false, not_in_multi_ = false;
-  std::string percent_, choice_;
+  std::string percent_, choice_, interval_ = "1s";
   bool cold_ = false;
   BackfillArguments backfill_;
   FlipOptions flip_;
@@ -113,9 +125,17 @@ void Cli::AddCommands() {
   app_.footer(kExitHelp);
   AddRun();
   AddOperatorCommand("status", "What is going on: roles, lag, counters, backends",
-                     "Examples:\n  crossfade status\n  watch -n1 crossfade status\n"
+                     "Examples:\n  crossfade status\n  crossfade watch\n"
                      "  crossfade status --json | jq .lag",
                      [](Operator& op) { return op.Status(); });
+  CLI::App* watch = AddOperatorCommand(
+      "watch", "The same as a view that redraws, with rates and the latest changes; q quits",
+      "Examples:\n  crossfade watch\n  crossfade watch --interval 5s\n"
+      "  crossfade watch | tee migration.log   a line each time, where standard output is no terminal",
+      [this](Operator& op) { return op.Watch(*ParseDuration(interval_)); });
+  watch->add_option("--interval", interval_, "How often to look (1s unless given)")
+      ->type_name("DURATION")
+      ->check(CheckInterval);
   AddCheckAndCopy();
   AddSettings();
   AddFlip();
@@ -138,6 +158,7 @@ void Cli::AddCommands() {
         ->check(CLI::Range(1, 1000));
   }
   AddCommandList();
+  AddShellHelp();
 }
 
 void Cli::AddRun() {
@@ -244,19 +265,9 @@ void Cli::AddBackfill() {
 }
 
 void Cli::AddFlip() {
-  CLI::App* flip = AddOperatorCommand(
-      "flip", "Make the other store the primary, or go back",
-      "Examples:\n  crossfade flip --dry-run\n  crossfade flip new --max-pause 200\n  crossfade flip old\n"
-      "  crossfade flip new --force   old is gone for good: names what is lost, and flips",
-      [this](Operator& op) { return op.Flip(flip_); });
-  flip->add_option("to", flip_.to, "old or new; the one that isn't primary unless given")
-      ->check(CLI::IsMember({"old", "new"}));
-  flip->add_flag("--dry-run", flip_.dry_run, "Do all but the swap");
-  flip->add_option("--max-pause", flip_.max_pause_ms, "Give up if writes would wait for longer than this")
-      ->type_name("MS")
-      ->check(CLI::Range(1, 60'000));
-  flip->add_flag("--cold", flip_.cold, "Allow it while the other store is not synced: a cache that may start empty");
-  flip->add_flag("--force", flip_.force, "Flip in spite of dirty keys, a lag or an unreachable store");
+  CLI::App* flip = AddOperatorCommand("flip", "Make the other store the primary, or go back", kFlipExamples,
+                                      [this](Operator& op) { return op.Flip(flip_, WantsColours(*world_.out)); });
+  AddFlipOptions(flip, &flip_);
 }
 
 void Cli::AddVerify() {
@@ -299,6 +310,21 @@ void Cli::AddCommandList() {
                 kHandlingHelp);
 }
 
+void Cli::AddShellHelp() {
+  completion_ = app_.add_subcommand("completion", "Print what makes bash or zsh complete these commands");
+  completion_->add_option("shell", choice_, "bash or zsh")->required()->check(CLI::IsMember({"bash", "zsh"}));
+  completion_->footer(
+      "Examples:\n"
+      "  source <(crossfade completion bash)\n"
+      "  crossfade completion bash > /etc/bash_completion.d/crossfade\n"
+      "  crossfade completion zsh > /usr/local/share/zsh/site-functions/_crossfade\n");
+  man_ = app_.add_subcommand("man", "Print the manual page");
+  man_->footer(
+      "Examples:\n"
+      "  crossfade man | man -l -\n"
+      "  crossfade man > /usr/local/share/man/man1/crossfade.1\n");
+}
+
 CLI::App* Cli::AddOperatorCommand(const char* name, const char* about, const char* examples, Action action) {
   CLI::App* command = app_.add_subcommand(name, about);
   command->add_option("--admin", admin_, "The proxy's admin address (env CROSSFADE_ADMIN; else 127.0.0.1:6401)")
@@ -333,6 +359,14 @@ int Cli::Run(int argc, const char* const* argv) {
     return app_.exit(error, *world_.out, *world_.err) == 0 ? kExitDone : kExitUsage;
   }
   if (list_->parsed()) return ListCommands();
+  if (completion_->parsed()) {
+    *world_.out << (choice_ == "zsh" ? ZshCompletion(app_) : BashCompletion(app_));
+    return kExitDone;
+  }
+  if (man_->parsed()) {
+    *world_.out << ManPage(app_, CROSSFADE_VERSION);
+    return kExitDone;
+  }
   if (ChecksByItself()) return CheckByItself();
   return run_->parsed() ? RunProxy() : Operate();
 }

@@ -44,7 +44,8 @@ int Operator::Audit(int64_t limit) {
   }
   for (const json& entry : *entries) *session_.out << RenderAuditEntry(entry) << "\n";
   if (const std::string trouble = TextAt(answer, {"trouble"}); !trouble.empty()) {
-    *session_.out << fmt::format("note: {} of these are not on the disk yet: {}\n", TextAt(answer, {"unsaved"}), trouble);
+    *session_.out << fmt::format("note: {} of these are not on the disk yet: {}\n", TextAt(answer, {"unsaved"}),
+                                 trouble);
   }
   return exit;
 }

@@ -38,8 +38,6 @@ absl::StatusOr<std::string> ReadToken(const std::string& file) {
     }
     text.resize(in.gcount());
     token = Trimmed(text);
-    const size_t gap = token.find_first_of(" \t");
-    if (gap != std::string::npos) token = Trimmed(token.substr(gap));
     if (token.empty()) return absl::InvalidArgumentError(source + ": no token in it");
   }
   const bool clean = std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7F; });

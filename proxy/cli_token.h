@@ -9,8 +9,8 @@ namespace crossfade {
 
 std::string EnvOrEmpty(const char* name);
 
-// The token of the file, or of CROSSFADE_TOKEN when no file is named (empty); empty when there is neither. A file may
-// name its holder before it, as one line of the proxy's admin.token_file does. InvalidArgument: for people.
+// The token of the file, or of CROSSFADE_TOKEN when no file is named (empty); empty when there is neither. The
+// file holds the token and nothing else. InvalidArgument: for people.
 absl::StatusOr<std::string> ReadToken(const std::string& file);
 
 }  // namespace crossfade

@@ -158,6 +158,7 @@ void Proxy::MakePrivateParts(const std::string& name) {
   snapshot_check_ = std::make_unique<SnapshotCheck>(&config_, lane_.get(), pool_.get());
   room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
   flip_->set_feeds(feeds_.get());
+  flip_->set_outlook([this](FlipFacts* facts) { FlipOutlook(facts); });
   tracking_ = std::make_unique<Tracking>(io_, &config_, lane_.get(), pool_.get(), &clients_);
   preflight_ = std::make_unique<Preflight>(io_, &config_);
   object_copy_ = std::make_unique<ObjectCopy>(io_, &config_);

@@ -124,7 +124,9 @@ class Proxy : private Lane::Owner,
   const Settle& settle() const { return *settle_; }
   const ExpiryScan& expiry_scan() const { return *expiry_scan_; }
   const Verify& verify() const { return *verify_; }
-  const FlipRunner& flip_runner() const { return *flip_; }
+  FlipRunner& flip_runner() const { return *flip_; }
+  // Of the latest; meaningless when there was none.
+  int64_t preflight_age_ms() const;
   const Replication& replication() const { return *replication_; }
   size_t clients() const { return clients_.size(); }
   const WaitingRoom& waiting_room() const { return *room_; }
@@ -153,6 +155,7 @@ class Proxy : private Lane::Owner,
   void Hold(bool holding);
   void Tick();
   void SweepIfDue();
+  void FlipOutlook(FlipFacts* facts) const;
   void GiveUpCopying(const std::string& why);
   std::string WhyBusy() const;
   void ReplicationChanged();

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "proxy/preflight.h"
 #include "proxy/proxy.h"
 #include "spdlog/spdlog.h"
 
@@ -20,6 +21,34 @@ void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult
     }
     done(result);
   });
+}
+
+int64_t Proxy::preflight_age_ms() const {
+  return (io_->clock()->NowUs() - preflight_->last_us()) / 1000;
+}
+
+// What a flip does to others, and what the preflight has said.
+void Proxy::FlipOutlook(FlipFacts* facts) const {
+  facts->blocked = room_->size();
+  facts->watching = watches_->size();
+  if (sweep_->running()) {
+    facts->jobs =
+        fmt::format("{} is under way ({:.0f} %)", backfill_->active() ? "a backfill" : "a sweep", sweep_->Percent());
+  }
+  if (verify_->running()) {
+    facts->jobs += facts->jobs.empty() ? "" : "; ";
+    facts->jobs += "a verification is under way, and rests while requests are held";
+  }
+  const Preflight::Report* report = preflight_->last();
+  facts->preflight_known = report != nullptr;
+  if (report == nullptr) return;
+  facts->preflight_age_ms = preflight_age_ms();
+  for (const Finding& finding : report->findings) {
+    const bool meant = migration().replicating() && finding.name == "role of new";  // it is a replica, as it should be
+    if (finding.status != CheckStatus::kFail || meant) continue;
+    facts->preflight_failed +=
+        fmt::format("{}{}: {}", facts->preflight_failed.empty() ? "" : "; ", finding.name, finding.found);
+  }
 }
 
 absl::Status Proxy::Change(const RoutingChange& change) {

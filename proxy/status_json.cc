@@ -132,11 +132,6 @@ Json Attention(const Proxy& proxy) {
                     "now, everything is dirty at the next start. Make room on its disk",
                     log->unlogged(), log->trouble()));
   }
-  if (proxy.audit().unsaved() > 0) {
-    list.push_back(fmt::format("the audit trail can't be written ({}): {} entries wait in memory, and {} are lost. Make "
-                               "room on the disk of the state directory",
-                               proxy.audit().trouble(), proxy.audit().unsaved(), proxy.audit().lost()));
-  }
   if (proxy.dirty().everything())
     list.push_back("everything is dirty: no read is answered by the secondary until a sweep is done");
   if (proxy.lane().shedding())
@@ -269,8 +264,14 @@ Json SettleJson(const Proxy& proxy) {
 
 namespace {
 
-// What operators have begun, and should look after.
+// What operators have begun and should look after, and their audit trail.
 void JobsAttention(const Proxy& proxy, Json* list) {
+  if (proxy.audit().unsaved() > 0) {
+    list->push_back(
+        fmt::format("the audit trail can't be written ({}): {} entries wait in memory, and {} are lost. Make "
+                    "room on the disk of the state directory",
+                    proxy.audit().trouble(), proxy.audit().unsaved(), proxy.audit().lost()));
+  }
   if (proxy.sweep().state() == Sweep::State::kPaused) {
     list->push_back("the backfill is paused; go on with: crossfade backfill resume");
   }

@@ -125,6 +125,16 @@ TEST_F(AuditTest, WhatHappensByItselfIsNotedWhenItChanges) {
   EXPECT_EQ(audit->entries().size(), 2u);
 }
 
+TEST_F(AuditTest, TroubleAtTheFirstLookIsNoted) {
+  const auto audit = Open();
+  AuditWatch watch(audit.get());
+  watch.Look({{"new", "down", "refused"}, {"old", "up", ""}, {"synced", "no", ""}, {"everything dirty", "yes", ""}}, 0);
+  ASSERT_EQ(audit->entries().size(), 2u);
+  EXPECT_EQ(audit->entries()[0].what, "new");
+  EXPECT_EQ(audit->entries()[0].from, "");
+  EXPECT_EQ(audit->entries()[1].what, "everything dirty");
+}
+
 TEST_F(AuditTest, I9WhatMovesToAndFroCantFillTheTrail) {
   const auto audit = Open();
   AuditWatch watch(audit.get());

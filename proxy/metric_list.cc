@@ -11,7 +11,7 @@ namespace {
 
 using prometheus::ClientMetric;
 
-constexpr int64_t kLeastBoundUs = 32;
+constexpr int64_t kLeastBoundUs = 16;
 constexpr int64_t kLargestBoundUs = int64_t{1} << 23;
 
 ClientMetric Sample(MetricList::Labels labels) {
@@ -51,9 +51,9 @@ MetricList::Histograms& MetricList::Histograms::Add(const LatencyHistogram& late
   int64_t bound_us = kLeastBoundUs;
   for (size_t i = 0; i < LatencyHistogram::kBuckets; ++i) {
     below += latencies.bucket(i);
-    // A bucket's bound is the last whole microsecond in it. What is beyond the largest is told by the count alone.
+    // What is recorded as 31 us took less than 32. What is beyond the largest bound is told by the count alone.
     if (bound_us > kLargestBoundUs || LatencyHistogram::UpperBound(i) != bound_us - 1) continue;
-    metric.histogram.bucket.push_back({below, static_cast<double>(bound_us - 1) / 1e6});
+    metric.histogram.bucket.push_back({below, static_cast<double>(bound_us) / 1e6});
     bound_us *= 2;
   }
   metric.histogram.sample_count = below;

@@ -40,7 +40,7 @@ class MetricList {
 
   class Histograms {
    public:
-    // Microseconds become seconds; the fine buckets are folded at every power of two from 32 us to 8 s.
+    // Microseconds become seconds; the fine buckets are folded at every power of two from 16 us to 8 s.
     Histograms& Add(const LatencyHistogram& latencies, Labels labels);
     // `bounds` ascend; a value belongs to the first that is not below it.
     Histograms& Add(const std::vector<double>& values, std::initializer_list<double> bounds);

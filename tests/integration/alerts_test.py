@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Each alert of conf/alerts.yml fires when it must, and none else. `promtool test rules` plays an hour of invented series to the
-rules, so nothing here depends on time: the series of a healthy proxy, as /metrics gives them, and in each case a few that are
-not as they should be."""
+"""Each alert of conf/alerts.yml fires when it must, and none else. `promtool test rules` plays an hour of invented
+series to the rules, so nothing here depends on time: the series of a healthy proxy, as /metrics gives them, and in each
+case a few that are not as they should be."""
 from __future__ import annotations
 
 import json
@@ -63,7 +63,8 @@ CASES = (
     Case("", {("crossfade_reads_mismatched_total", ""): steps(0, 1, 20)}, "a mismatch of long ago"),
     Case("CrossfadeDivergence", {("crossfade_writes_total", ""): "0+600x60",
                                  ("crossfade_writes_diverged_total", ""): "0+60x60"}),
-    Case("", {("crossfade_writes_total", ""): "0+600x60", ("crossfade_writes_diverged_total", ""): "0+1x60"}, "one in 600"),
+    Case("", {("crossfade_writes_total", ""): "0+600x60",
+              ("crossfade_writes_diverged_total", ""): "0+1x60"}, "one in 600"),
     Case("CrossfadeAcksFail", {("crossfade_acks_failed_total", ""): steps(0, 3, 58)}),
     Case("CrossfadeVerifyDiffers", {("crossfade_verify_keys_differing", "kind=value"): "3x60",
                                     ("crossfade_verify_keys_repaired", ""): "2x60"}),

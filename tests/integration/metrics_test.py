@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""GET /metrics: the figures of the status, in Prometheus's form, within bounds; the alert rules and the dashboard name only
-what exists; a real Prometheus reads it all and fires. What each alert needs to fire is tested in alerts_test.py."""
+"""GET /metrics: the figures of the status, in Prometheus's form, within bounds; the alert rules and the dashboard name
+only what exists; a real Prometheus reads it all and fires. What each alert needs to fire is in alerts_test.py."""
 from __future__ import annotations
 
 import json
@@ -149,7 +149,8 @@ class BusyTest(CrossfadeTest):
         def same() -> Any:
             before, metrics, after = rig.admin.status(), scrape(rig), rig.admin.status()
             changing = ("uptime_ms", "limits", "backends", "settle")
-            left = [{name: value for name, value in status.items() if name not in changing} for status in (before, after)]
+            left = [{name: value for name, value in status.items() if name not in changing}
+                    for status in (before, after)]
             settled = before["settle"] == after["settle"] and before["settle"]["waiting"] == 0
             return (after, metrics) if left[0] == left[1] and settled else None
         return wait_until(same, 60, "a moment in which nothing happens")
@@ -250,7 +251,8 @@ class FiguresTest(BusyTest):
         self.assertEqual(rig.admin.request("GET", "/metrics")[0], 401)
         rig.admin.token = TOKEN
         self.assertEqual(rig.admin.request("POST", "/metrics", {})[0], 405)
-        request = urllib.request.Request(f"http://{rig.admin.address}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        request = urllib.request.Request(f"http://{rig.admin.address}/metrics",
+                                         headers={"Authorization": f"Bearer {TOKEN}"})
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as response:
             self.assertRegex(response.headers["Content-Type"], r"^text/plain; version=0\.0\.4\b")
 
@@ -287,7 +289,7 @@ class BoundsTest(CrossfadeTest):
         self.say(f"{len(after.samples)} series after 10,000 prefixes and 4,000 unknown commands, as before")
 
     def test_each_command_is_counted_in_the_servers_family(self) -> None:
-        """COMMAND DOCS says to which group each belongs: one of each is sent, in any form, and must be counted there."""
+        """COMMAND DOCS says to which group each belongs: each is sent, in any form, and must be counted there."""
         rig = self.rig()
         client = rig.proxy.client()
         with rig.old.client() as old:
@@ -296,8 +298,8 @@ class BoundsTest(CrossfadeTest):
         for name, fields in zip(docs[::2], docs[1::2]):
             group = dict(zip(fields[::2], fields[1::2]))[b"group"].decode().replace("-", "_")
             groups[name.decode()] = group
-        left_out = {"quit", "monitor", "subscribe", "psubscribe", "ssubscribe", "reset", "hello", "auth", "exec", "multi",
-                    "watch", "wait", "shutdown", "client", "debug", "psync", "sync", "replconf"}
+        left_out = {"quit", "monitor", "subscribe", "psubscribe", "ssubscribe", "reset", "hello", "auth", "exec",
+                    "multi", "watch", "wait", "shutdown", "client", "debug", "psync", "sync", "replconf"}
         self.assertGreater(len(groups), 200)
         for name in sorted(set(groups) - left_out):
             before = scrape(rig).family("crossfade_commands_total")
@@ -312,7 +314,8 @@ class BoundsTest(CrossfadeTest):
     def test_rules_and_dashboard_name_what_exists(self) -> None:
         rig = self.rig()
         there = scrape(rig).names()
-        self.assertEqual(run_promtool("check", "rules", str(ALERTS))[0], 0, run_promtool("check", "rules", str(ALERTS))[1])
+        status, said = run_promtool("check", "rules", str(ALERTS))
+        self.assertEqual(status, 0, said)
         alerts = ALERTS.read_text(encoding="utf-8")
         self.assertGreater(len(names_in(alerts)), 15)
         self.assertEqual(names_in(alerts) - there, set())
@@ -326,11 +329,11 @@ class BoundsTest(CrossfadeTest):
         # What no panel shows is only what one looks up.
         shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used}
         hidden = {re.sub(r"_(bucket|sum|count)$", "", name) for name in there} - shown
-        self.assertEqual(hidden, {"crossfade_epoch", "crossfade_backend_info", "crossfade_config_info", "crossfade_stopping",
-                                  "crossfade_config_loaded_timestamp_seconds", "crossfade_routing_rules",
-                                  "crossfade_clients_accepted_total", "crossfade_elements_given_back_total",
-                                  "crossfade_scripts_unnamed_total", "crossfade_repair_enabled",
-                                  "crossfade_flip_last_timestamp_seconds", "process_start_time_seconds"})
+        self.assertEqual(hidden, {
+            "crossfade_epoch", "crossfade_backend_info", "crossfade_config_info", "crossfade_stopping",
+            "crossfade_config_loaded_timestamp_seconds", "crossfade_routing_rules", "crossfade_clients_accepted_total",
+            "crossfade_elements_given_back_total", "crossfade_scripts_unnamed_total", "crossfade_repair_enabled",
+            "crossfade_flip_last_timestamp_seconds", "process_start_time_seconds"})
 
     def check_dashboard(self, dashboard: dict, panels: list[dict]) -> None:
         """What Grafana needs to import it: a variable for the source, ids of their own, panels that don't overlap."""
@@ -398,7 +401,8 @@ class PrometheusTest(BusyTest):
                 self.fail(f"{query}: {error}")
         self.assertEqual(prometheus.query('crossfade_backend_primary{job="crossfade"} == 1'),
                          {("crossfade_backend_primary", labels(backend="old")): 1})
-        quantile = prometheus.query("histogram_quantile(0.99, sum by (backend, le) (crossfade_backend_latency_seconds_bucket))")
+        quantile = prometheus.query(
+            "histogram_quantile(0.99, sum by (backend, le) (crossfade_backend_latency_seconds_bucket))")
         self.assertEqual(set(quantile), {("", labels(backend="old")), ("", labels(backend="new"))})
         for seconds in quantile.values():
             self.assertTrue(0 < seconds < 10, quantile)

@@ -114,7 +114,8 @@ class Prometheus(Process):
         """An instant query's vector, without the labels that scraping adds."""
         found: dict[Key, float] = {}
         for item in self.api("query", query=expression)["result"]:
-            kept = {name: value for name, value in item["metric"].items() if name not in ("__name__", "instance", "job")}
+            kept = {name: value for name, value in item["metric"].items()
+                    if name not in ("__name__", "instance", "job")}
             found[item["metric"].get("__name__", ""), labels(**kept)] = float(item["value"][1])
         return found
 

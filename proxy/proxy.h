@@ -107,6 +107,7 @@ class Proxy : private Lane::Owner,
   const Journal& journal() const { return *journal_; }
   const ExpiryWatch& expiry() const { return expiry_; }
   const Counters& counters() const { return counters_; }
+  const Coverage& coverage() const { return coverage_; }
   const Migration& migration() const { return keeper_->migration(); }
   const Sweep& sweep() const { return *sweep_; }
   const Backfill& backfill() const { return *backfill_; }
@@ -232,6 +233,7 @@ class Proxy : private Lane::Owner,
   DirtySet dirty_;
   ExpiryWatch expiry_;
   Counters counters_;
+  Coverage coverage_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<KeyCopier> copier_;

@@ -34,6 +34,7 @@ void Ramp::Load() {
                  text.ok() ? "it can't be understood" : std::string(text.status().message()));
     return;
   }
+  if (!record_->entries.empty()) last_number_ = record_->entries.back().number;
   if (!active()) return;
   carried_ = record_->counted;
   carried_.old_timed = carried_.new_timed = carried_.new_slow = 0;  // latencies are measured anew
@@ -286,6 +287,7 @@ void Ramp::Move(RampState to, const char* decision, const std::string& reason, c
 // Every decision comes by here, once it is true: whoever wants to hear of them all is called from here.
 void Ramp::Note(const char* decision, const std::string& reason, const RampFigures& figures) {
   RampEntry& entry = record_->entries.emplace_back();
+  entry.number = ++last_number_;
   entry.at_ms = parts_.io->clock()->WallMs();
   entry.decision = decision;
   entry.reads_new = migration().routing.reads_new;

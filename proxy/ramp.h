@@ -97,6 +97,7 @@ class Ramp {
   Parts parts_;
   std::unique_ptr<Timer> timer_;
   std::optional<RampRecord> record_;
+  uint64_t last_number_ = 0;  // of a decision
   std::vector<Guardrail> guardrails_;
   RampReading base_;        // where the step began, in this run
   RampFigures carried_;     // what the step had counted in runs before this one

@@ -111,6 +111,14 @@ bool ReadFigures(const Json& json, RampFigures* figures) {
   return reader.ok();
 }
 
+Json FiguresJson(const RampFigures& figures) {
+  return {{"elapsed_ms", figures.elapsed_ms}, {"compared", figures.compared},     {"mismatched", figures.mismatched},
+          {"answered", figures.answered},     {"failed", figures.failed},         {"old_timed", figures.old_timed},
+          {"new_timed", figures.new_timed},   {"new_slow", figures.new_slow},     {"old_p99_us", figures.old_p99_us},
+          {"new_p99_us", figures.new_p99_us}, {"lag_ms", figures.lag_ms},         {"dirty_keys", figures.dirty_keys},
+          {"down_ms", figures.down_ms}};
+}
+
 Json LimitsJson(const RampOverrides& limits) {
   Json json = Json::object();
   const auto put = [&json](const char* name, const auto& value) {
@@ -145,6 +153,7 @@ bool ReadEntries(const Json& list, std::deque<RampEntry>* entries) {
   for (const Json& json : list) {
     Reader reader(json);
     RampEntry entry;
+    entry.number = reader.Count("number");
     entry.at_ms = reader.Number("at_ms");
     entry.decision = reader.Text("decision");
     entry.reads_new = reader.Real("reads_new");
@@ -190,22 +199,15 @@ RampConfig RampOverrides::Over(const RampConfig& config) const {
   return limits;
 }
 
-Json FiguresJson(const RampFigures& figures) {
-  return {{"elapsed_ms", figures.elapsed_ms}, {"compared", figures.compared},     {"mismatched", figures.mismatched},
-          {"answered", figures.answered},     {"failed", figures.failed},         {"old_timed", figures.old_timed},
-          {"new_timed", figures.new_timed},   {"new_slow", figures.new_slow},     {"old_p99_us", figures.old_p99_us},
-          {"new_p99_us", figures.new_p99_us}, {"lag_ms", figures.lag_ms},         {"dirty_keys", figures.dirty_keys},
-          {"down_ms", figures.down_ms}};
+Json EntryJson(const RampEntry& entry) {
+  return {{"number", entry.number},       {"at_ms", entry.at_ms},   {"decision", entry.decision},
+          {"reads_new", entry.reads_new}, {"reason", entry.reason}, {"figures", FiguresJson(entry.figures)}};
 }
 
 std::string RampText(const RampRecord& record) {
   Json entries = Json::array();
   for (const RampEntry& entry : record.entries) {
-    entries.push_back({{"at_ms", entry.at_ms},
-                       {"decision", entry.decision},
-                       {"reads_new", entry.reads_new},
-                       {"reason", entry.reason},
-                       {"figures", FiguresJson(entry.figures)}});
+    entries.push_back(EntryJson(entry));
   }
   const Json json = {{"state", Name(record.state)},
                      {"reason", record.reason},

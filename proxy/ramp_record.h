@@ -38,6 +38,7 @@ struct RampOptions {
 
 // A decision, and the figures behind it.
 struct RampEntry {
+  uint64_t number = 0;   // each one more than the one before, over all ramps of this state directory
   int64_t at_ms = 0;     // wall clock
   std::string decision;  // "start", "advance", "hold", "pause", "resume", "restart", "trip", "abort", "done"
   double reads_new = 0;  // from then on
@@ -65,7 +66,7 @@ struct RampRecord {
   double percent() const { return options.steps[step]; }
 };
 
-nlohmann::json FiguresJson(const RampFigures& figures);
+nlohmann::json EntryJson(const RampEntry& entry);
 
 std::string RampText(const RampRecord& record);
 // What RampText gave; nullopt for what can't be understood.

@@ -122,8 +122,8 @@ class GoodNew(RampTest):
                                             "--wait")
         self.assertEqual(status, 0, (out, err))
         self.assertRegex(out, r"^ramp: done, step 3 of 3, new answers 100 %")
-        for decision in ("start       5 %", "advance    25 %", "advance   100 %", "done      100 %"):
-            self.assertIn(decision, err)
+        for decision in (r"start +5 %", r"advance +25 %", r"advance +100 %", r"done +100 %"):
+            self.assertRegex(err, decision)
         ramp = self.ramp(rig)
         self.assertEqual([d for d in self.decisions(ramp) if d != "hold"], ["start", "advance", "advance", "done"])
         for entry in ramp["decisions"]:
@@ -203,7 +203,7 @@ class BadNew(RampTest):
         self.assertEqual(status, 1, (out, err))
         self.assertRegex(out, r"ramp: tripped, step 1 of 3, new answers 0 %: mismatch_rate .* compared reads differ\), "
                               r"the limit is 0.1 %")
-        self.assertIn("trip         0 %", err)
+        self.assertRegex(err, r"trip +0 %")
         ramp = self.ramp(rig)
         self.assert_tripped_by(ramp, "mismatch_rate")
         self.assertEqual(self.decisions(ramp), ["start", "trip"])
@@ -290,7 +290,7 @@ class ByHand(RampTest):
             status, out, err = self.finish(watcher)
             self.assertEqual(status, 1)
             self.assertIn("it goes on; take reads back with: crossfade ramp abort", err)
-            self.assertIn("advance    20 %", err)
+            self.assertRegex(err, r"advance +20 %")
             self.assertEqual(self.ramp(rig)["state"], "running", "only the watching ended")
             status, out, _ = self.run_cli(rig, "abort")
             self.assertEqual((status, out), (0, "ramp: aborted; old answers all reads now\n"))
@@ -330,7 +330,7 @@ class ByHand(RampTest):
         status, _, err = self.run_cli(rig, "start")
         self.assertEqual((status, "Give --compare" in err), (1, True), err)
         rig.admin.routing(secondary="off")
-        self.refused(rig, 409, "reads can't be shifted: the secondary does not follow", compare=10)
+        self.refused(rig, 409, "the secondary does not follow", compare=10)
         self.assertEqual(rig.admin.status()["reads_new"], 0)
 
 

@@ -53,7 +53,9 @@ class RampTest : public testing::Test {
     dirty_ = std::make_unique<DirtySet>(100);
     keeper_ = std::make_unique<Keeper>(&io_, config_, file_.get(), dirty_.get(), &counters_);
     ASSERT_TRUE(keeper_->Load({}).ok());
-    reading_ = RampReading{.new_reachable = reading_.new_reachable};
+    const bool reachable = reading_.new_reachable;
+    reading_ = RampReading();
+    reading_.new_reachable = reachable;
     ramp_ = std::make_unique<Ramp>(Ramp::Parts{&io_, &disk_, directory_, &limits_, keeper_.get(),
                                                [this] { return reading_; }, [] { return uint64_t{1}; },
                                                [this] { return busy_; }});

@@ -53,6 +53,7 @@ namespace crossfade {
 
 class ObjectCopy;
 class Preflight;
+class Ramp;
 
 class Proxy : private Lane::Owner,
               private Client::Owner,
@@ -101,6 +102,7 @@ class Proxy : private Lane::Owner,
   // Jobs beside the lane, on connections of their own.
   Preflight* preflight() const { return preflight_.get(); }
   ObjectCopy* object_copy() const { return object_copy_.get(); }
+  Ramp* ramp() const { return ramp_.get(); }
 
   const Config& config() const { return config_; }
   const Lane& lane() const { return *lane_; }
@@ -145,6 +147,7 @@ class Proxy : private Lane::Owner,
   absl::Status Open();
   void MakeCopiers(bool journal_relied_upon);
   void MakePrivateParts(const std::string& name);
+  void MakeRamp();
   void OnAccept(std::unique_ptr<Stream> stream);
   void Hold(bool holding);
   void Tick();
@@ -261,6 +264,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Tracking> tracking_;
   std::unique_ptr<Preflight> preflight_;
   std::unique_ptr<ObjectCopy> object_copy_;
+  std::unique_ptr<Ramp> ramp_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
   uint64_t next_client_ = 1;

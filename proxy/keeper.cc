@@ -221,7 +221,13 @@ absl::Status Keeper::FollowSnapshot() {
     return absl::FailedPreconditionError(
         "the stores agreed when the journal began, so the secondary needs no snapshot: crossfade secondary follow");
   }
-  if (migration_.routing.secondary != SecondaryMode::kJournal || migration_.journal_since_ms == 0) {
+  if (migration_.routing.secondary == SecondaryMode::kJournal && migration_.journal_since_ms == 0) {
+    return absl::FailedPreconditionError(
+        "the journal has not begun yet: the secondary has still to answer what was on its way before (lag in the "
+        "status), "
+        "or it could not be saved (see the log). Take the snapshot once journal_since_ms is told");
+  }
+  if (migration_.routing.secondary != SecondaryMode::kJournal) {
     return absl::FailedPreconditionError(
         "written keys were not remembered: say crossfade secondary journal, and only then take the snapshot");
   }

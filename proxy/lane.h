@@ -30,6 +30,7 @@
 #include "proxy/slot.h"
 #include "routing/breaker.h"
 #include "routing/companion.h"
+#include "routing/coverage.h"
 #include "routing/dirty_set.h"
 #include "routing/expiry_watch.h"
 #include "routing/key_gates.h"
@@ -137,6 +138,8 @@ class Lane : private Link::Owner {
   void set_scripts(ScriptBook* scripts) { scripts_ = scripts; }
   // Where the keys of writes in flight are kept over a crash of the process. Must outlive this object.
   void set_journal(KeyLog* journal) { journal_ = journal; }
+  // Counts what clients read and write, if anybody wants to know. Must outlive this object.
+  void set_coverage(Coverage* coverage) { coverage_ = coverage; }
   // Copies one key from the primary to the secondary, by DUMP and RESTORE, or by the commands of the type that it was
   // seen to have. `done` once the secondary has it, the dirty set having been told; or once it is known to fail.
   // REQUIRES: CanCopy(), and CanCopyWhole(as) unless `as` is kNone.
@@ -258,6 +261,8 @@ class Lane : private Link::Owner {
   void PrimaryAnswered(Slot* slot);
   void PrimaryOver(Slot* slot);
   void ReadAnswered(Slot* slot);
+  void CountRead(const Slot& slot, uint64_t Tally::*what);
+  void CountWrites(const Slot& slot);
   void LearnScript(const CommandRow& row, RequestView request, bool followed);
   std::string_view ScriptToLoad(const CommandRow& row, RequestView request, bool followed) const;
   void WriteRefused(Slot* slot);
@@ -333,6 +338,7 @@ class Lane : private Link::Owner {
   const Logins* logins_ = nullptr;
   ScriptBook* scripts_ = nullptr;
   KeyLog* journal_ = nullptr;
+  Coverage* coverage_ = nullptr;
   std::vector<KeyLog::Key> noted_keys_;  // of the write that is about to be journalled
   bool noted_unknown_ = false;           // … and it writes some that nobody can name
   struct Swap {

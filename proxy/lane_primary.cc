@@ -46,6 +46,7 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
       case Slot::Kind::kRead:
         if (!slot->shifted) {
           ++counters_->reads[static_cast<int>(migration_->primary())];
+          CountRead(*slot, &Tally::reads);
           Answer(slot, reply);
         }
         if (slot->compare || slot->warm) slot->primary_reply = reply;
@@ -139,8 +140,22 @@ void Lane::ReadAnswered(Slot* slot) {
   PrimaryOver(slot);
 }
 
+void Lane::CountRead(const Slot& slot, uint64_t Tally::*what) {
+  if (coverage_ != nullptr) coverage_->Count(what, slot.row->name, slot.request.view(), slot.keys);
+}
+
+void Lane::CountWrites(const Slot& slot) {
+  if (coverage_ == nullptr) return;
+  ForEachWrite(slot, [this](const CommandRow& row, RequestView request, const KeyIndices& keys, int) {
+    if (row.route == Route::kWrite) coverage_->Count(&Tally::writes, row.name, request, keys);
+  });
+}
+
 void Lane::WriteAccepted(Slot* slot) {
-  if (!slot->no_follow) ++counters_->writes_total;
+  if (!slot->no_follow) {
+    ++counters_->writes_total;
+    CountWrites(*slot);
+  }
   if (slot->kind == Slot::Kind::kWrite)
     LearnScript(*slot->row, slot->request.view(), slot->secondary == Half::kPending);
   if (slot->kind == Slot::Kind::kTransaction) {

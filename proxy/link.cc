@@ -126,6 +126,14 @@ void Link::OnUnreachable(const absl::Status& why) {
   owner_->OnLinkUnreachable(side_, why);
 }
 
+void Link::RecordByClass(const Owed& owed) {
+  if (owed.slot == nullptr) return;
+  const Slot::Kind kind = owed.slot->kind;
+  if (kind == Slot::Kind::kCopy || kind == Slot::Kind::kQuestion) return;
+  const LatencyClass what = kind == Slot::Kind::kRead ? LatencyClass::kRead : LatencyClass::kWrite;
+  latencies_[static_cast<size_t>(what)].Record(last_read_us() - owed.sent_us);
+}
+
 void Link::OnReply(std::string_view reply) {
   if (owed_.empty()) return Cut(OutOfStep());
   last_reply_us_ = last_read_us();
@@ -160,6 +168,7 @@ void Link::OnReply(std::string_view reply) {
                                      std::string(ErrorCode(reply))));
     case Owed::What::kMain:
       latency_.Record(last_read_us() - owed.sent_us);
+      RecordByClass(owed);
       if (owed.slot != nullptr && owed.slot->to.client != 0) {
         ++client_replies_;
         client_replies_us_ += last_read_us() - owed.sent_us;

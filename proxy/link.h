@@ -106,6 +106,8 @@ class Link : private Upstream::Owner {
   bool clock_known() const { return clock_.uncertainty_ms > 0; }
   LatencyWindow& latency() { return latency_; }
   const LatencyWindow& latency() const { return latency_; }
+  // Of what clients asked for since the start, by what it was.
+  const LatencyHistogram& latency_of(LatencyClass what) const { return latencies_[static_cast<size_t>(what)]; }
   int64_t last_read_us() const { return upstream_.last_read_us(); }
   // Replies to what clients asked, and how long these took together.
   uint64_t client_replies() const { return client_replies_; }
@@ -119,6 +121,7 @@ class Link : private Upstream::Owner {
   void OnDown(const absl::Status& why) override;
   void OnUnreachable(const absl::Status& why) override;
   void OnReply(std::string_view reply) override;
+  void RecordByClass(const Owed& owed);
 
   Io* io_;
   Side side_;
@@ -139,6 +142,7 @@ class Link : private Upstream::Owner {
   int64_t clock_read_us_ = 0;  // when the reading was taken that is believed
   int64_t last_reply_us_ = 0;
   LatencyWindow latency_;
+  LatencyHistogram latencies_[2];  // by LatencyClass
   uint64_t client_replies_ = 0;
   int64_t client_replies_us_ = 0;
 };

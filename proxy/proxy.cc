@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "fmt/format.h"
 #include "protocol/chance.h"
-#include "protocol/reply.h"
-#include "protocol/resp_writer.h"
 #include "proxy/admin_api.h"
 #include "proxy/admin_events.h"
 #include "proxy/copy_objects.h"
@@ -82,6 +79,7 @@ absl::Status Proxy::Open() {
   soon_ = io_->clock()->MakeTimer([this] { RunSoon(); });
   lane_->set_account(&memory_);
   lane_->set_journal(journal_->in_flight());
+  lane_->set_coverage(&coverage_);
   const std::string name = "crossfade-" + keeper_->instance();
   lane_->set_name(name, keeper_->had_predecessor());
   facts_.modules = &modules_;
@@ -128,6 +126,7 @@ void Proxy::MakeCopiers(bool journal_relied_upon) {
   sweep_->set_copier(copier_.get());
   second_look_ =
       std::make_unique<SecondLook>(io_, &config_, &migration(), &dirty_, &counters_, lane_.get(), repair_.get());
+  second_look_->set_coverage(&coverage_);
   flip_ = std::make_unique<FlipRunner>(io_, lane_.get(), &dirty_, keeper_.get(), repair_.get(),
                                        [this](bool holding) { Hold(holding); });
   key_check_ = std::make_unique<KeyCheck>(io_, &config_.limits, lane_.get());
@@ -196,14 +195,22 @@ void Proxy::OnWritten(const Slot& slot) {
     if (migration().replicating()) return replication_->OnWritten(row, request, keys, db, slot.order);
     const bool unproved =
         elsewhere || expiries_unknown || row.effect == Effect::kScript || row.effect == Effect::kModule;
+    BlockCopies::Key other;
+    const bool two_databases = OtherDatabaseKey(row, request, &other);
+    const auto waits = [&](uint32_t key) { return settle_->Waits(db, request.arg(key)); };
+    // What is written from an unproved key (COPY, RENAME, SUNIONSTORE …) is no better than that.
+    const bool check = unproved || ((keys.size() > 1 || two_databases) && std::any_of(keys.begin(), keys.end(), waits));
     for (uint32_t key : keys) {
-      if (unproved) {
+      if (check) {
         settle_->Touch(db, request.arg(key));
       } else {
         settle_->Sample(db, request.arg(key), NextDice());
       }
     }
-    if (row.name == "swapdb" && sweep_->running()) dirty_.MarkEverything(slot.order);  // what it has copied has moved
+    if (check && two_databases) settle_->Touch(other.db, other.name);
+    if (row.name != "swapdb") return;
+    settle_->DatabasesSwapped(request);
+    if (sweep_->running()) dirty_.MarkEverything(slot.order);  // what it has copied has moved
   };
   if (slot.kind == Slot::Kind::kWrite) return touch(*slot.row, slot.request.view(), slot.keys, slot.db);
   for (const QueuedCommand& queued : slot.transaction) {
@@ -291,99 +298,12 @@ void Proxy::Hold(bool holding) {
 
 // --- The lane ------------------------------------------------------------------------------------------------------
 
-void Proxy::OnDifference(const Slot& slot) {
-  second_look_->Start(slot);
-}
-
-void Proxy::Started(Side side) {
-  if (side != migration().primary() || !std::exchange(starting_, false)) return;
-  Soon();
-}
-
-void Proxy::OnLinkUp(Side side) {
-  const ServerInfo& info = lane_->link(side).info();
-  last_down_[static_cast<int>(side)].clear();
-  spdlog::info("event=backend_up backend={} address={} product={} version={} keys={}", SideName(side),
-               lane_->link(side).upstream().address().ToString(), info.product, info.version, info.keys);
-  keeper_->OnSeen(side, info, lane_->next_order());
-  if (!migration().distrust.empty()) sweep_->Cancel(migration().distrust);
-  UpdateFacts();
-  watches_->OnLinkUp(side);
-  if (side == migration().primary()) LearnModules();
-  Started(side);
-  repair_->Wake();
-}
-
-// Commands that the table lacks: a module's, or a newer server's.
-void Proxy::LearnModules() {
-  Question question;
-  question.ask_primary = true;
-  question.protocol = kAnyProtocol;
-  question.count = 1;
-  AppendCommand(&question.commands, {"COMMAND"});
-  question.done = [this](const Answers& answers) {
-    if (answers.primary.empty()) return;
-    const size_t before = modules_.size();
-    modules_.Learn(answers.primary[0]);
-    if (modules_.size() > before) spdlog::info("event=commands_learnt count={}", modules_.size() - before);
-  };
-  lane_->Ask(std::move(question));
-}
-
-// Scripts that clients run by their SHA1 are there before the first of them is asked for.
-void Proxy::LoadScripts() {
-  Question question;
-  question.ask_primary = true;
-  question.protocol = kAnyProtocol;
-  for (const auto& [sha, body] : scripts_.LoadedElsewhere(migration().primary())) {
-    AppendCommand(&question.commands, {"SCRIPT", "LOAD", body});
-    ++question.count;
-    scripts_.Loaded(migration().primary(), sha);
-  }
-  if (question.count == 0) return;
-  question.done = [](const Answers&) {};
-  lane_->Ask(std::move(question));
-}
-
-std::string Proxy::InfoSection() const {
-  const Migration& state = migration();
-  return fmt::format(
-      "# Crossfade\r\ncrossfade_version:{}\r\ncrossfade_primary:{}\r\ncrossfade_secondary:{}\r\n"
-      "crossfade_secondary_mode:{}\r\ncrossfade_synced:{}\r\ncrossfade_reads_new_percent:{:g}\r\n"
-      "crossfade_compare_percent:{:g}\r\ncrossfade_lag_slots:{}\r\ncrossfade_dirty_keys:{}\r\n"
-      "crossfade_everything_dirty:{}\r\ncrossfade_connected_clients:{}\r\ncrossfade_blocked_clients:{}\r\n"
-      "crossfade_flips:{}\r\n",
-      CROSSFADE_VERSION, SideName(state.primary()), SideName(state.secondary()), Name(state.routing.secondary),
-      Name(state.synced), state.routing.reads_new, state.routing.compare, lane_->lag_slots(), dirty_.size(),
-      dirty_.everything() ? 1 : 0, clients_.size(), room_->size(), state.flips.size());
-}
-
-void Proxy::OnLinkDown(Side side, const absl::Status& why) {
-  const std::string reason(why.message());
-  scripts_.StoreRestarted(side);
-  Started(side);
-  if (std::exchange(last_down_[static_cast<int>(side)], reason) == reason) return;
-  spdlog::warn("event=backend_down backend={} role={} address={} reason=\"{}\"", SideName(side),
-               side == migration().primary() ? "primary" : "secondary",
-               lane_->link(side).upstream().address().ToString(), reason);
-}
-
-void Proxy::UpdateFacts() {
-  const ServerInfo& primary = lane_->primary().info();
-  const ServerInfo& secondary = lane_->secondary().info();
-  if (!primary.product.empty()) {
-    facts_.product = primary.product;
-    facts_.version = primary.version;
-    facts_.databases = primary.databases;
-  }
-  facts_.resp3 = (primary.product.empty() || primary.resp3) && (secondary.product.empty() || secondary.resp3);
-}
-
 void Proxy::OnDirty() {
   repair_->Wake();
 }
 
 void Proxy::OnDrained() {
+  BeginJournalWhenIdle();
   if (flip_->state() == FlipRunner::State::kDraining) flip_->Check();
 }
 
@@ -404,6 +324,7 @@ void Proxy::Tick() {
     RelieveMemory();
   }
   lane_->WatchSecondary();
+  BeginJournalWhenIdle();
   keeper_->NoticeOverflow();
   repair_->Wake();
   if (flip_->state() == FlipRunner::State::kFollowing && !stopping_) backfill_->Tick();

@@ -108,6 +108,7 @@ class Proxy : private Lane::Owner,
   const Journal& journal() const { return *journal_; }
   const ExpiryWatch& expiry() const { return expiry_; }
   const Counters& counters() const { return counters_; }
+  const Coverage& coverage() const { return coverage_; }
   const Migration& migration() const { return keeper_->migration(); }
   const Sweep& sweep() const { return *sweep_; }
   const Backfill& backfill() const { return *backfill_; }
@@ -168,6 +169,7 @@ class Proxy : private Lane::Owner,
   void LoadScripts();
   uint64_t NextDice();
   void UpdateFacts();
+  void BeginJournalWhenIdle();
   void Soon();
   void Started(Side side);
   void RunSoon();
@@ -233,6 +235,7 @@ class Proxy : private Lane::Owner,
   DirtySet dirty_;
   ExpiryWatch expiry_;
   Counters counters_;
+  Coverage coverage_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<KeyCopier> copier_;
@@ -278,6 +281,7 @@ class Proxy : private Lane::Owner,
   bool memory_stuck_ = false;   // at the last look, clients alone held too much
 
   std::function<void(bool)> shutdown_done_;
+  bool journal_to_begin_ = false;
   bool stopping_ = false;
   int64_t shutdown_began_us_ = 0;
   size_t shutdown_clients_ = 0;

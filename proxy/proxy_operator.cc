@@ -25,9 +25,22 @@ void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult
 absl::Status Proxy::Change(const RoutingChange& change) {
   const absl::Status changed = keeper_->Change(change, lane_->next_order());
   if (changed.ok() && !migration().following()) GiveUpCopying("the secondary does not follow any more");
-  if (changed.ok() && change.secondary == SecondaryMode::kJournal) keeper_->JournalBegun();
+  if (changed.ok() && change.secondary == SecondaryMode::kJournal) {
+    journal_to_begin_ = true;
+    BeginJournalWhenIdle();
+  }
   repair_->Wake();
   return changed;
+}
+
+// What is still on its way to the secondary is of the time before: its outcome belongs to what is forgotten, not to
+// what is remembered.
+void Proxy::BeginJournalWhenIdle() {
+  if (!journal_to_begin_) return;
+  const bool journalling = migration().routing.secondary == SecondaryMode::kJournal;
+  if (journalling && (lane_->lag_slots() > 0 || flip_->state() != FlipRunner::State::kFollowing)) return;
+  journal_to_begin_ = false;
+  if (journalling) keeper_->JournalBegun();
 }
 
 void Proxy::FollowSnapshot(bool elsewhere, std::function<void(const absl::Status&)> done) {

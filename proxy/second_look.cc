@@ -135,6 +135,7 @@ void SecondLook::Judge(const Case& look, const Answers& answers) {
 void SecondLook::Record(const Case& look, const std::string& primary, const std::string& secondary) {
   ++counters_->reads_mismatched;
   const RequestView request = look.request.view();
+  if (coverage_ != nullptr) coverage_->Count(&Tally::mismatched, look.row->name, request, look.keys);
   Mismatch& mismatch = mismatches_.emplace_back();
   mismatch.at_ms = io_->clock()->WallMs();
   mismatch.db = look.db;

@@ -31,6 +31,8 @@ class SecondLook {
   SecondLook(Io* io, const Config* config, const Migration* migration, DirtySet* dirty, Counters* counters, Lane* lane,
              Repair* repair);
 
+  // Counts the mismatches. Must outlive this object.
+  void set_coverage(Coverage* coverage) { coverage_ = coverage; }
   // REQUIRES: a compared read whose replies differ. The slot is read during the call only.
   void Start(const Slot& slot);
 
@@ -57,6 +59,7 @@ class SecondLook {
   Counters* counters_;
   Lane* lane_;
   Repair* repair_;
+  Coverage* coverage_ = nullptr;
   size_t in_flight_ = 0;
   uint64_t dropped_ = 0;
   std::deque<Mismatch> mismatches_;

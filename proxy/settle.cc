@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/reply.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -26,13 +27,22 @@ Settle::Settle(Io* io, const Config* config, const Migration* migration, DirtySe
   timer_ = io_->clock()->MakeTimer([this] { Work(); });
 }
 
-void Settle::Touch(int db, std::string_view key) {
+const std::string& Settle::NameOf(int db, std::string_view key) {
   scratch_.clear();
   scratch_.push_back(static_cast<char>(db >> 8));
   scratch_.push_back(static_cast<char>(db & 0xff));
   scratch_.append(key);
+  return scratch_;
+}
+
+int Settle::DatabaseOf(std::string_view name) {
+  return static_cast<unsigned char>(name[0]) << 8 | static_cast<unsigned char>(name[1]);
+}
+
+void Settle::Touch(int db, std::string_view key) {
+  const std::string& name = NameOf(db, key);
   const int64_t now_us = io_->clock()->NowUs();
-  const auto found = by_name_.find(Lookup(scratch_));
+  const auto found = by_name_.find(Lookup(name));
   if (found != by_name_.end()) {
     found->second->touched_us = now_us;
     waiting_.splice(waiting_.end(), waiting_, found->second);
@@ -42,7 +52,7 @@ void Settle::Touch(int db, std::string_view key) {
     ++counters_->settle_left_out;
     return;
   }
-  waiting_.push_back({scratch_, now_us});
+  waiting_.push_back({name, now_us});
   by_name_[Lookup(waiting_.back().name)] = std::prev(waiting_.end());
   if (!timer_on_) Schedule();
 }
@@ -50,6 +60,27 @@ void Settle::Touch(int db, std::string_view key) {
 void Settle::Sample(int db, std::string_view key, uint64_t dice) {
   const double percent = static_cast<double>(dice >> 11) * 0x1p-53 * 100;
   if (percent < config_->settle.share) Touch(db, key);
+}
+
+bool Settle::Waits(int db, std::string_view key) {
+  if (waiting_.empty() && checking_.empty()) return false;
+  const std::string& name = NameOf(db, key);
+  return by_name_.contains(Lookup(name)) || checking_.contains(name);
+}
+
+void Settle::DatabasesSwapped(RequestView request) {
+  const auto a = ParseInt64(request.arg(1)), b = ParseInt64(request.arg(2));
+  if (!a || !b || *a == *b) return;
+  const auto other = [&](int db) { return static_cast<int>(db == *a ? *b : db == *b ? *a : db); };
+  by_name_.clear();
+  for (auto entry = waiting_.begin(); entry != waiting_.end(); ++entry) {
+    entry->name = NameOf(other(DatabaseOf(entry->name)), std::string_view(entry->name).substr(kDatabaseBytes));
+    by_name_[Lookup(entry->name)] = entry;
+  }
+  for (const std::string& name : checking_) {
+    const int db = other(DatabaseOf(name));
+    if (db != DatabaseOf(name)) Touch(db, std::string_view(name).substr(kDatabaseBytes));
+  }
 }
 
 bool Settle::CanCheck() const {
@@ -73,7 +104,7 @@ void Settle::Work() {
   allowance_ = std::min(allowance_ + rate * static_cast<double>(now_us - refilled_us_) / 1e6, std::max(1.0, rate / 10));
   refilled_us_ = now_us;
   // What a check that fails at once puts back is not due.
-  while (allowance_ >= 1 && in_flight_ < kMaxInFlight && CanCheck() && !waiting_.empty() &&
+  while (allowance_ >= 1 && checking_.size() < kMaxInFlight && CanCheck() && !waiting_.empty() &&
          waiting_.front().touched_us + config_->settle.quiet_ms * 1000 <= now_us) {
     CheckFront();
   }
@@ -84,13 +115,13 @@ void Settle::CheckFront() {
   by_name_.erase(Lookup(waiting_.front().name));
   const std::string name = std::move(waiting_.front().name);
   waiting_.pop_front();
-  const int db = static_cast<unsigned char>(name[0]) << 8 | static_cast<unsigned char>(name[1]);
-  const std::string key = name.substr(2);
+  const int db = DatabaseOf(name);
+  const std::string key = name.substr(kDatabaseBytes);
   if (dirty_->Contains(db, key)) return;
+  if (!checking_.insert(name).second) return Touch(db, key);
   allowance_ -= 1;
-  ++in_flight_;
   check_->Check(db, key, [this, db, key](const KeyVerdict& verdict) {
-    --in_flight_;
+    checking_.erase(NameOf(db, key));
     Judge(db, key, verdict);
   });
 }

@@ -17,8 +17,10 @@
 #include <string_view>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "conf/config.h"
+#include "protocol/request.h"
 #include "proxy/io.h"
 #include "proxy/key_check.h"
 #include "proxy/lane.h"
@@ -38,11 +40,16 @@ class Settle {
   // The key was written by anything else: settle.share percent of these are touched. `dice` are 64 random bits.
   void Sample(int db, std::string_view key, uint64_t dice);
 
+  // Is it yet to be proved that this key is equal? What is written from it is to be touched as well.
+  bool Waits(int db, std::string_view key);
+  // The primary accepted this SWAPDB: keys that wait are in the other database now.
+  void DatabasesSwapped(RequestView request);
+
   // While a flip drains the lane, no check may begin.
   void set_paused(bool paused) { paused_ = paused; }
 
   size_t waiting() const { return waiting_.size(); }
-  size_t in_flight() const { return in_flight_; }
+  size_t in_flight() const { return checking_.size(); }
 
  private:
   struct Entry {
@@ -51,6 +58,8 @@ class Settle {
   };
   using Entries = std::list<Entry>;  // the longest quiet first
 
+  const std::string& NameOf(int db, std::string_view key);  // valid until the next call
+  static int DatabaseOf(std::string_view name);
   bool CanCheck() const;
   void Work();
   void Schedule();
@@ -58,6 +67,7 @@ class Settle {
   void Judge(int db, const std::string& key, const KeyVerdict& verdict);
   void Differs(int db, const std::string& key, const KeyVerdict& verdict);
 
+  static constexpr size_t kDatabaseBytes = 2;
   static constexpr size_t kMaxInFlight = 32;  // each may hold two values of limits.settle_value_bytes
   static constexpr int64_t kStepMs = 10;
   static constexpr int64_t kPauseMs = 200;  // while no check can be made
@@ -73,10 +83,10 @@ class Settle {
   std::function<void()> wake_repair_;
   Entries waiting_;
   absl::flat_hash_map<absl::string_view, Entries::iterator> by_name_;  // names of the entries
+  absl::flat_hash_set<std::string> checking_;  // names; a key that is touched meanwhile waits as well
   std::unique_ptr<Timer> timer_;
   bool timer_on_ = false;
   bool paused_ = false;
-  size_t in_flight_ = 0;
   double allowance_ = 0;  // keys that may be checked now
   int64_t refilled_us_ = 0;
   int64_t logged_second_ = 0;

@@ -117,6 +117,33 @@ TEST_F(SettleTest, TouchedDuringItsCheckItIsCheckedAgain) {
   EXPECT_EQ(w.counters.settle_checked, 2u);
 }
 
+TEST_F(SettleTest, WhatIsNotProvedYetIsKnown) {
+  EXPECT_FALSE(settle_->Waits(0, "k"));
+  settle_->Touch(0, "k");
+  EXPECT_TRUE(settle_->Waits(0, "k"));
+  EXPECT_FALSE(settle_->Waits(1, "k"));
+  w.Advance(100);
+  EXPECT_EQ(settle_->waiting(), 0u);
+  EXPECT_TRUE(settle_->Waits(0, "k")) << "its check has not ended";
+  AnswerGone();
+  EXPECT_FALSE(settle_->Waits(0, "k"));
+}
+
+TEST_F(SettleTest, SwappedDatabasesTakeTheirKeysAlong) {
+  settle_->Touch(0, "checked");
+  w.Advance(100);
+  settle_->Touch(3, "waiting");
+  settle_->Touch(7, "elsewhere");
+  const Request swap = MakeRequest({"SWAPDB", "3", "0"});
+  settle_->DatabasesSwapped(swap.view());
+  EXPECT_TRUE(settle_->Waits(0, "waiting"));
+  EXPECT_FALSE(settle_->Waits(3, "waiting"));
+  EXPECT_TRUE(settle_->Waits(7, "elsewhere"));
+  EXPECT_TRUE(settle_->Waits(3, "checked"));
+  AnswerGone();
+  EXPECT_TRUE(settle_->Waits(3, "checked")) << "what was compared is no longer there";
+}
+
 TEST_F(SettleTest, DatabasesAreApart) {
   old_store().Close();
   new_store().Close();

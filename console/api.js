@@ -4,9 +4,9 @@
 import { EventParser, backoffMs } from "./sse.js";
 
 const TOKEN = "crossfade-token";
-const SILENCE_MS = 5000;      // the status comes once a second
-const HIDDEN_MS = 30_000;     // a page that nobody looks at gives its connection back: browsers have six for a host
-const POLL_MS = 2000;         // where there is no stream to be had
+const SILENCE_MS = 5000; // the status comes once a second
+const HIDDEN_MS = 30_000; // a page that nobody looks at gives its connection back: browsers have six for a host
+const POLL_MS = 2000; // where there is no stream to be had
 
 export class ApiError extends Error {
   constructor(status, body) {
@@ -40,8 +40,15 @@ export class Api {
     const headers = {};
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
-    return fetch(path, { method, headers, signal, cache: "no-store", credentials: "omit", redirect: "error",
-                         body: body === undefined ? undefined : JSON.stringify(body) });
+    return fetch(path, {
+      method,
+      headers,
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   }
 
   // The JSON of a good answer. ApiError: it was refused; TypeError: nobody answered.
@@ -80,7 +87,7 @@ export class Api {
       if (stop.silent) why = "the proxy has said nothing for some seconds";
       if (error instanceof ApiError && error.status === 401) return this.on.token(this.token !== "");
     }
-    if (this.stop !== stop) return;  // somebody has begun again
+    if (this.stop !== stop) return; // somebody has begun again
     this.attempt += 1;
     const inMs = backoffMs(this.attempt);
     this.on.lost({ why, inMs });
@@ -104,7 +111,7 @@ export class Api {
   take({ id, event, data }) {
     const number = Number(id);
     if (this.lastId !== null && number !== this.lastId + 1) this.on.gap();
-    if (this.lastId === null) this.on.gap();  // what happened before we listened
+    if (this.lastId === null) this.on.gap(); // what happened before we listened
     this.lastId = number;
     this.good();
     if (event === "status") this.on.status(JSON.parse(data));

@@ -7,17 +7,26 @@ import { Api } from "./api.js";
 import { Confirm } from "./dialog.js";
 import { History, moment, percent, rates } from "./figures.js";
 import { Plots } from "./plots.js";
-import { makeStores, put, showChecks, showMismatches, showPlotFigures, showRamp, showStatus, showTimeline } from "./view.js";
+import {
+  makeStores,
+  put,
+  showChecks,
+  showMismatches,
+  showPlotFigures,
+  showRamp,
+  showStatus,
+  showTimeline,
+} from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const THEMES = ["system", "light", "dark"];
 const CHECKS_MS = 2000;
 
-let status = null;        // the latest
+let status = null; // the latest
 let statusAt = 0;
-let flipTold = null;      // the proxy's own list of a flip's checks
+let flipTold = null; // the proxy's own list of a flip's checks
 let rampDetails = null;
-let missing = {};         // paths that this proxy doesn't have
+let missing = {}; // paths that this proxy doesn't have
 let seenMismatched = -1;
 let seenRamp = "";
 let lostTimer = 0;
@@ -62,7 +71,7 @@ function onStatus(next) {
   plots.draw(history.points, statusAt);
   showChecks(status, flipTold?.to === otherSide(status.primary) ? flipTold : null);
   showRamp(status.ramp, rampDetails);
-  if (before && before.primary !== status.primary) say(`${status.primary} is the primary now.`);
+  if (before && before.primary !== status.primary) say(`The primary is ${status.primary} now.`);
   if (before && before.version !== status.version) say("The proxy has another version now: load this page again.");
   if (status.reads.mismatched !== seenMismatched) fetchMismatches();
   const ramp = JSON.stringify([status.ramp?.state, status.ramp?.step]);
@@ -97,7 +106,14 @@ async function fetchRamp(key) {
 async function fetchTimeline() {
   await beside("api/v1/audit", ({ entries }) => showTimeline(entries, ""));
   if (!missing["api/v1/audit"] || !status) return;
-  const entries = status.flips.map((flip) => ({ at_ms: flip.at_ms, who: "", what: flip.forced ? "flip, forced" : "flip", from: otherSide(flip.to), to: flip.to, outcome: "done" }));
+  const entries = status.flips.map((flip) => ({
+    at_ms: flip.at_ms,
+    who: "",
+    what: flip.forced ? "flip, forced" : "flip",
+    from: otherSide(flip.to),
+    to: flip.to,
+    outcome: "done",
+  }));
   showTimeline(entries.reverse(), "Only flips: this proxy keeps no list of changes.");
 }
 
@@ -141,7 +157,10 @@ function onLost({ why, inMs }) {
   put($("link-state"), "connection lost");
   document.body.classList.add("stale");
   $("lost").hidden = false;
-  put($("lost-text"), `Connection lost: ${why}. ${status ? `The figures are those of ${moment(statusAt)}.` : ""} This says nothing about the application’s clients.`);
+  put(
+    $("lost-text"),
+    `Connection lost: ${why}. ${status ? `The figures are those of ${moment(statusAt)}.` : ""} This says nothing about the application’s clients.`,
+  );
   clearInterval(lostTimer);
   const tell = () => {
     const seconds = Math.ceil((nextAt - Date.now()) / 1000);
@@ -172,7 +191,7 @@ $("token-form").addEventListener("submit", (event) => {
   $("forget-token").hidden = false;
   api.start();
 });
-$("token").addEventListener("cancel", (event) => event.preventDefault());  // there is nothing behind it
+$("token").addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
 $("forget-token").hidden = !api.token;
 $("forget-token").addEventListener("click", () => {
   api.token = "";

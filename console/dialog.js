@@ -4,11 +4,13 @@
 const $ = (id) => document.getElementById(id);
 
 function paragraphs(box, lines) {
-  box.replaceChildren(...lines.map((line) => {
-    const paragraph = document.createElement("p");
-    paragraph.textContent = line;
-    return paragraph;
-  }));
+  box.replaceChildren(
+    ...lines.map((line) => {
+      const paragraph = document.createElement("p");
+      paragraph.textContent = line;
+      return paragraph;
+    }),
+  );
 }
 
 function makeField(field, changed) {
@@ -37,7 +39,15 @@ function makeField(field, changed) {
     row.append(" ", hint);
   }
   input.addEventListener("input", changed);
-  return { row, read: () => (field.type === "checkbox" ? input.checked : field.type === "number" && input.value !== "" ? Number(input.value) : input.value.trim()) };
+  return {
+    row,
+    read: () =>
+      field.type === "checkbox"
+        ? input.checked
+        : field.type === "number" && input.value !== ""
+          ? Number(input.value)
+          : input.value.trim(),
+  };
 }
 
 export class Confirm {
@@ -68,7 +78,7 @@ export class Confirm {
     $("confirm-cancel").textContent = "Cancel";
     this.show();
     if (!$("confirm").open) $("confirm").showModal();
-    $("confirm-cancel").focus();  // Return alone does nothing
+    $("confirm-cancel").focus(); // Return alone does nothing
   }
 
   values() {
@@ -108,7 +118,8 @@ export class Confirm {
     } catch (error) {
       const known = typeof error.status === "number";
       const what = known && error.status === 409 ? "Refused: " : known ? "Not done: " : "";
-      const unknown = "The proxy did not answer. It may have been done all the same: look at the figures before you try again.";
+      const unknown =
+        "The proxy did not answer. It may have been done all the same: look at the figures before you try again.";
       $("confirm-refused").textContent = known ? `${what}${error.message}` : unknown;
       action.refused?.(error);
     } finally {

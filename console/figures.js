@@ -35,7 +35,12 @@ export function duration(value) {
   if (!known(value)) return NONE;
   let rest = Math.round(value / 1000);
   const parts = [];
-  for (const [name, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+  for (const [name, size] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ]) {
     const whole = Math.floor(rest / size);
     rest -= whole * size;
     if (whole > 0 || (name === "s" && parts.length === 0)) parts.push(`${whole} ${name}`);
@@ -57,7 +62,9 @@ export const formats = { count, percent, perSecond, yesno, text, bytes, micros, 
 
 // The value at "a.b.c", or undefined.
 export function at(object, path) {
-  return path.split(".").reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), object);
+  return path
+    .split(".")
+    .reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), object);
 }
 
 // How many replies a store has given: all that the lane has had from it, or, of a proxy that doesn't tell, the commands

@@ -2,8 +2,16 @@
 // the theme changes. Time is written as minutes before now.
 
 const LINES = {
-  "plot-ops": [["ops", "old", []], ["ops", "new", []]],
-  "plot-latency": [["p99", "old", []], ["p99", "new", []], ["p50", "old", [5, 4]], ["p50", "new", [5, 4]]],
+  "plot-ops": [
+    ["ops", "old", []],
+    ["ops", "new", []],
+  ],
+  "plot-latency": [
+    ["p99", "old", []],
+    ["p99", "new", []],
+    ["p50", "old", [5, 4]],
+    ["p50", "new", [5, 4]],
+  ],
   "plot-lag": [["lag", null, []]],
   "plot-dirty": [["dirty", null, []]],
 };
@@ -25,7 +33,13 @@ export class Plots {
     for (const [id, lines] of Object.entries(LINES)) {
       this.charts[id] = new Chart(document.getElementById(id), {
         type: "line",
-        data: { datasets: lines.map(([figure, side, dash]) => ({ label: [side, figure].filter(Boolean).join(" "), data: [], borderDash: dash })) },
+        data: {
+          datasets: lines.map(([figure, side, dash]) => ({
+            label: [side, figure].filter(Boolean).join(" "),
+            data: [],
+            borderDash: dash,
+          })),
+        },
         options: this.options(id),
       });
     }
@@ -44,7 +58,12 @@ export class Plots {
       plugins: { legend: { display: false }, tooltip: { enabled: false } },
       elements: { point: { radius: 0 }, line: { borderWidth: 1.5, tension: 0 } },
       scales: {
-        x: { type: "linear", min: -SPAN_S, max: 0, ticks: { stepSize: 60, maxRotation: 0, callback: (value) => (value === 0 ? "now" : `${value / 60} min`) } },
+        x: {
+          type: "linear",
+          min: -SPAN_S,
+          max: 0,
+          ticks: { stepSize: 60, maxRotation: 0, callback: (value) => (value === 0 ? "now" : `${value / 60} min`) },
+        },
         y: { beginAtZero: true, suggestedMax: 1, ticks: { maxTicksLimit: 5, callback: tick[id] } },
       },
     };

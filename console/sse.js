@@ -32,7 +32,7 @@ export class EventParser {
       return this.clear();
     }
     const colon = line.indexOf(":");
-    if (colon === 0) return;  // a comment
+    if (colon === 0) return; // a comment
     const name = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (name === "event") this.event = value;

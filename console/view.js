@@ -60,15 +60,26 @@ function showStore(status, side, rate) {
   putState(find("role"), primary ? "PRIMARY" : `secondary: ${status.secondary}`, primary ? "main" : "plain");
   put(find("who"), `${store.product ? `${store.product} ${store.version}` : "not identified yet"}, ${store.address}`);
   putState(find("up"), text(store.state), STATES[store.state] ?? "bad");
-  const breaker = store.breaker && store.breaker.state !== "closed" ? `Left alone by the breaker (${store.breaker.state}): ${store.breaker.reason}` : "";
-  const late = store.breaker && store.breaker.state === "closed" && store.breaker.reads === "open" ? `Reads are kept away: ${store.breaker.reads_reason}` : "";
+  const breaker =
+    store.breaker && store.breaker.state !== "closed"
+      ? `Left alone by the breaker (${store.breaker.state}): ${store.breaker.reason}`
+      : "";
+  const late =
+    store.breaker && store.breaker.state === "closed" && store.breaker.reads === "open"
+      ? `Reads are kept away: ${store.breaker.reads_reason}`
+      : "";
   put(find("trouble"), store.error || breaker || late);
   put(find("ops"), perSecond(rate));
   put(find("p50"), micros(at(store, "latency_us.p50")));
   put(find("p99"), micros(at(store, "latency_us.p99")));
   put(find("reads"), count(status.reads[side]));
   put(find("owed"), count(store.replies_owed));
-  put(find("clock"), Math.abs(store.clock_offset_ms ?? 0) < 1 ? "as here" : `${ms(Math.abs(store.clock_offset_ms))} ${store.clock_offset_ms > 0 ? "ahead" : "behind"}`);
+  put(
+    find("clock"),
+    Math.abs(store.clock_offset_ms ?? 0) < 1
+      ? "as here"
+      : `${ms(Math.abs(store.clock_offset_ms))} ${store.clock_offset_ms > 0 ? "ahead" : "behind"}`,
+  );
 }
 
 function showAttention(status) {
@@ -99,7 +110,13 @@ export function showChecks(status, told) {
   const to = told?.to ?? otherSide(status.primary);
   putRows($("checks"), checks, (check) => mark(check.ok, check.name, check.ok ? "" : check.reason));
   const ready = told ? told.ready : checks.every((check) => check.ok);
-  put($("checks-note"), ready ? `A flip to ${to} may begin. It checks again while it drains.` : `A flip to ${to} would wait for the above, or be refused.`);
+  put(
+    $("checks-note"),
+    ready
+      ? `A flip to ${to} may begin. It checks again while it drains.`
+      : `A flip to ${to} would wait for the above, or be refused.`,
+  );
+  $("flip").classList.toggle("main", ready);
   put($("flip"), `Flip to ${otherSide(status.primary)}…`);
 }
 
@@ -110,7 +127,18 @@ function mark(ok, name, reason) {
   return item;
 }
 
-const JOB_STATES = { idle: "plain", running: "main", copying: "main", holding: "wait", paused: "wait", done: "good", failed: "bad", cancelled: "wait", tripped: "bad", aborted: "wait" };
+const JOB_STATES = {
+  idle: "plain",
+  running: "main",
+  copying: "main",
+  holding: "wait",
+  paused: "wait",
+  done: "good",
+  failed: "bad",
+  cancelled: "wait",
+  tripped: "bad",
+  aborted: "wait",
+};
 
 function showJob(name, state, say, progress, buttons) {
   putState($(`${name}-state`), state, JOB_STATES[state] ?? "plain");
@@ -125,35 +153,88 @@ function showJob(name, state, say, progress, buttons) {
 
 const left = (seconds) => (seconds >= 0 ? `, ${duration(seconds * 1000)} left` : "");
 
-function showBackfill({ state, why, keys_done, keys_total, keys_failed, bytes: copied, percent: done, keys_per_second, seconds_left, phase }) {
+function showBackfill({
+  state,
+  why,
+  keys_done,
+  keys_total,
+  keys_failed,
+  bytes: copied,
+  percent: done,
+  keys_per_second,
+  seconds_left,
+  phase,
+}) {
   const busy = state === "running" || state === "paused";
   const parts = [];
-  if (state !== "idle") parts.push(`${count(keys_done)} of ${count(keys_total)} keys${done === undefined ? "" : `, ${percent(done)}`}, ${bytes(copied)}`);
-  if (state === "running") parts.push(`${phase === "tidying" ? "looking for keys to remove, " : ""}${perSecond(keys_per_second)}${left(seconds_left)}`);
+  if (state !== "idle")
+    parts.push(
+      `${count(keys_done)} of ${count(keys_total)} keys${done === undefined ? "" : `, ${percent(done)}`}, ${bytes(copied)}`,
+    );
+  if (state === "running")
+    parts.push(
+      `${phase === "tidying" ? "looking for keys to remove, " : ""}${perSecond(keys_per_second)}${left(seconds_left)}`,
+    );
   if (keys_failed > 0) parts.push(`${count(keys_failed)} keys could not be copied`);
-  if (why) parts.push(why);
-  showJob("backfill", state, parts.join("; "), busy ? done ?? 0 : null, { start: !busy, pause: state === "running", resume: state === "paused", cancel: busy });
+  if (why && !(busy && why === "asked for")) parts.push(why);
+  if (state === "idle" && !why) parts.push("nothing was asked for yet");
+  showJob("backfill", state, parts.join("; "), busy ? (done ?? 0) : null, {
+    start: !busy,
+    pause: state === "running",
+    resume: state === "paused",
+    cancel: busy,
+  });
 }
 
-const VERIFY_COUNTS = [["equal", "Equal"], ["value", "Differ in value"], ["ttl", "Differ in time to live"], ["type", "Differ in type"],
-                       ["missing_on_new", "Missing on new"], ["only_on_new", "Only on new"], ["repaired", "Repaired"],
-                       ["not_comparable", "Not comparable"], ["undecided", "Undecided"]];
+const VERIFY_COUNTS = [
+  ["equal", "Equal"],
+  ["value", "Differ in value"],
+  ["ttl", "Differ in time to live"],
+  ["type", "Differ in type"],
+  ["missing_on_new", "Missing on new"],
+  ["only_on_new", "Only on new"],
+  ["repaired", "Repaired"],
+  ["not_comparable", "Not comparable"],
+  ["undecided", "Undecided"],
+];
 
 function showVerify(verify) {
   const { state, why, waiting_for, progress, keys_checked, counts } = verify;
   const running = state === "running";
   const parts = [];
-  if (state !== "idle") parts.push(`${count(keys_checked)} keys checked`);
-  if (running) parts.push(waiting_for ? `waiting for ${waiting_for}` : `${perSecond(progress.per_second)}${left(progress.seconds_left)}`);
+  parts.push(state === "idle" ? "nothing was asked for yet" : `${count(keys_checked)} keys checked`);
+  if (running)
+    parts.push(
+      waiting_for ? `waiting for ${waiting_for}` : `${perSecond(progress.per_second)}${left(progress.seconds_left)}`,
+    );
   if (verify.ended_ms > 0 && !running) parts.push(`ended ${moment(verify.ended_ms)}`);
   if (why) parts.push(why);
-  showJob("verify", state, parts.join("; "), running ? (progress.total ? (100 * progress.done) / progress.total : 0) : null, { start: !running, cancel: running });
-  pairs($("verify-counts"), counts ? VERIFY_COUNTS.filter(([name]) => name === "equal" || counts[name] > 0).map(([name, label]) => [label, count(counts[name])]) : []);
+  showJob(
+    "verify",
+    state,
+    parts.join("; "),
+    running ? (progress.total ? (100 * progress.done) / progress.total : 0) : null,
+    { start: !running, cancel: running },
+  );
+  pairs(
+    $("verify-counts"),
+    counts
+      ? VERIFY_COUNTS.filter(([name]) => name === "equal" || counts[name] > 0).map(([name, label]) => [
+          label,
+          count(counts[name]),
+        ])
+      : [],
+  );
 }
 
 export function showRamp(ramp, details) {
   if (!ramp) {
-    showJob("ramp", "not there", "this proxy has no ramp", null, { start: true, pause: false, resume: false, abort: false });
+    showJob("ramp", "not there", "this proxy has no ramp", null, {
+      start: true,
+      pause: false,
+      resume: false,
+      abort: false,
+    });
     $("ramp-start").disabled = true;
     return;
   }
@@ -161,13 +242,21 @@ export function showRamp(ramp, details) {
   const busy = ["running", "holding", "paused"].includes(state);
   const parts = [];
   if (busy) parts.push(`new answers ${percent(reads_new)}; steps ${(steps ?? []).join(", ")} %`);
-  if (state === "running" && next_step_in_ms >= 0 && step < (steps ?? []).length - 1) parts.push(`next step in ${duration(next_step_in_ms)}`);
+  if (state === "running" && next_step_in_ms >= 0 && step < (steps ?? []).length - 1)
+    parts.push(`next step in ${duration(next_step_in_ms)}`);
   if (reason) parts.push(reason);
-  showJob("ramp", text(state), parts.join("; "), null, { start: !busy, pause: state === "running" || state === "holding", resume: state === "paused", abort: busy });
+  showJob("ramp", text(state), parts.join("; "), null, {
+    start: !busy,
+    pause: state === "running" || state === "holding",
+    resume: state === "paused",
+    abort: busy,
+  });
   $("ramp-start").disabled = false;
   putRows($("guardrails"), guardrails ?? [], guardrail);
   $("decisions-box").hidden = !details?.decisions?.length;
-  putRows($("decisions"), (details?.decisions ?? []).slice(-20).reverse(), (one) => element("li", `${moment(one.at_ms)} ${one.decision}, ${percent(one.reads_new)}: ${one.reason}`));
+  putRows($("decisions"), (details?.decisions ?? []).slice(-20).reverse(), (one) =>
+    element("li", `${moment(one.at_ms)} ${one.decision}, ${percent(one.reads_new)}: ${one.reason}`),
+  );
 }
 
 const GUARD = { ok: ["ok", "good"], tripped: ["tripped", "bad"], no_data: ["no data", "wait"] };
@@ -176,7 +265,8 @@ function guardrail({ name, value, limit, samples, state }) {
   const [word, colour] = GUARD[state] ?? [state, "plain"];
   const item = element("li", element("span", word, "state"));
   item.firstChild.dataset.state = colour;
-  const figure = (number) => (typeof number === "number" ? number.toLocaleString("en-US", { maximumSignificantDigits: 4 }) : "–");
+  const figure = (number) =>
+    typeof number === "number" ? number.toLocaleString("en-US", { maximumSignificantDigits: 4 }) : "–";
   item.append(` ${name}: ${figure(value)}, at most ${figure(limit)} (${count(samples)} samples)`);
   return item;
 }
@@ -192,10 +282,16 @@ export function showStatus(status, rate, labels) {
   showSteps(status, labels);
   $("everything").hidden = !status.dirty.overflowed;
   const causes = Object.entries(status.dirty.marked ?? {}).filter(([, value]) => value > 0);
-  pairs($("causes"), causes.length ? causes.map(([name, value]) => [name.replaceAll("_", " "), count(value)]) : [["none so far", "0"]]);
+  pairs(
+    $("causes"),
+    causes.length ? causes.map(([name, value]) => [name.replaceAll("_", " "), count(value)]) : [["none so far", "0"]],
+  );
   showBackfill(status.backfill);
   showVerify(status.verify);
-  put($("config-file"), status.config?.file ? `${status.config.file}, read ${moment(status.config.loaded_at_ms)}` : "no file");
+  put(
+    $("config-file"),
+    status.config?.file ? `${status.config.file}, read ${moment(status.config.loaded_at_ms)}` : "no file",
+  );
   $("reload").disabled = !status.config?.file;
   $("reload").title = status.config?.file ? "" : "the proxy was started without --config";
 }
@@ -203,9 +299,23 @@ export function showStatus(status, rate, labels) {
 export function showMismatches({ mismatched, kept, mismatches }) {
   $("mismatch-none").hidden = mismatched > 0;
   $("mismatch-scroll").hidden = mismatches.length === 0;
-  putRows($("mismatches"), mismatches, (one) => row([moment(one.at_ms), one.command, element("code", one.key), String(one.db),
-    element("code", one.digests.old), element("code", one.digests.new), one.primary]));
-  put($("mismatch-more"), mismatched > 0 ? `${count(mismatched)} in all, ${count(kept)} kept, the latest ${count(mismatches.length)} shown. Each was seen twice, the second time at one logical instant.` : "");
+  putRows($("mismatches"), mismatches, (one) =>
+    row([
+      moment(one.at_ms),
+      one.command,
+      element("code", one.key),
+      String(one.db),
+      element("code", one.digests.old),
+      element("code", one.digests.new),
+      one.primary,
+    ]),
+  );
+  put(
+    $("mismatch-more"),
+    mismatched > 0
+      ? `${count(mismatched)} in all, ${count(kept)} kept, the latest ${count(mismatches.length)} shown. Each was seen twice, the second time at one logical instant.`
+      : "",
+  );
 }
 
 function row(cells) {
@@ -218,15 +328,24 @@ function row(cells) {
 export function showTimeline(entries, note) {
   $("timeline-none").hidden = entries.length > 0;
   $("timeline-scroll").hidden = entries.length === 0;
-  putRows($("timeline"), entries, (one) => row([moment(one.at_ms), text(one.who), text(one.what), text(one.from), text(one.to),
-    `${text(one.outcome)}${one.reason ? `: ${one.reason}` : ""}`]));
+  putRows($("timeline"), entries, (one) =>
+    row([
+      moment(one.at_ms),
+      text(one.who),
+      text(one.what),
+      text(one.from),
+      text(one.to),
+      `${text(one.outcome)}${one.reason ? `: ${one.reason}` : ""}`,
+    ]),
+  );
   put($("timeline-note"), note);
 }
 
 export function showPlotFigures(status, rate) {
-  const both = (of) => `old ${of("old")}, new ${of("new")}`;
-  put($("plot-ops-now"), both((side) => perSecond(rate?.[side])));
-  put($("plot-latency-now"), both((side) => micros(status.backends[side].latency_us?.p99)));
+  for (const side of ["old", "new"]) {
+    put($(`plot-ops-${side}`), perSecond(rate?.[side]));
+    put($(`plot-latency-${side}`), micros(status.backends[side].latency_us?.p99));
+  }
   put($("plot-lag-now"), ms(status.lag.ms));
   put($("plot-dirty-now"), count(status.dirty.keys));
 }

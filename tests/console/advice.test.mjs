@@ -7,10 +7,25 @@ import { flipChecks, hintFor, nextStep, sentence, wayBack } from "../../console/
 
 // A migration in which all is well, old is primary, and everything has been done but the flip.
 const ready = (more = {}) => ({
-  primary: "old", secondary: "follow", synced: "yes", synced_why: "", cold: false, reads_new: 100, compare: 100, split: "key", ack: "primary",
-  on_miss: "nil", stopping: false, attention: [], dirty: { keys: 0, overflowed: false },
-  reads: { compared: 50, mismatched: 0 }, verify: { state: "done", differing: 0, counts: { repaired: 0 } }, backfill: { state: "done" },
-  backends: { old: { state: "up" }, new: { state: "up", breaker: { state: "closed" } } }, ...more });
+  primary: "old",
+  secondary: "follow",
+  synced: "yes",
+  synced_why: "",
+  cold: false,
+  reads_new: 100,
+  compare: 100,
+  split: "key",
+  ack: "primary",
+  on_miss: "nil",
+  stopping: false,
+  attention: [],
+  dirty: { keys: 0, overflowed: false },
+  reads: { compared: 50, mismatched: 0 },
+  verify: { state: "done", differing: 0, counts: { repaired: 0 } },
+  backfill: { state: "done" },
+  backends: { old: { state: "up" }, new: { state: "up", breaker: { state: "closed" } } },
+  ...more,
+});
 const backends = (old, fresh) => ({ old: { state: old }, new: { state: fresh } });
 
 test("the next step goes through a migration in order", () => {
@@ -34,7 +49,11 @@ test("what is wrong comes before what is next", () => {
   says({ backends: backends("down", "up"), synced: "no" }, /primary \(old\) can’t be reached.*flip new --force/);
   says({ backends: backends("up", "down"), primary: "old" }, /Bring new back/);
   says({ backends: backends("up", "down"), primary: "new" }, /primary \(new\).*flip old --force/);
-  says({ attention: ["the primary (old) came back as another process and may have lost data"] }, /may have lost data/, "resync");
+  says(
+    { attention: ["the primary (old) came back as another process and may have lost data"] },
+    /may have lost data/,
+    "resync",
+  );
   says({ secondary: "journal" }, /set to journal/, "secondary");
   says({ synced: "copying" }, /Wait/);
   says({ synced: "no", backfill: { state: "paused" } }, /paused/);
@@ -62,18 +81,29 @@ test("attention says what to do where the line doesn't", () => {
 
 test("a flip's checks say what is missing, and nothing else", () => {
   assert.ok(flipChecks(ready()).every((check) => check.ok && check.reason === ""));
-  const failing = flipChecks(ready({ dirty: { keys: 1200, overflowed: false }, synced: "no", synced_why: "it was off" })).filter((check) => !check.ok);
-  assert.deepEqual(failing.map((check) => check.reason), ["it was off", "1,200 are"]);
+  const failing = flipChecks(
+    ready({ dirty: { keys: 1200, overflowed: false }, synced: "no", synced_why: "it was off" }),
+  ).filter((check) => !check.ok);
+  assert.deepEqual(
+    failing.map((check) => check.reason),
+    ["it was off", "1,200 are"],
+  );
 });
 
 test("the sentence says who is primary and whether the other is synced", () => {
-  assert.equal(sentence(ready({ reads_new: 25 })), "old is primary; new follows, synced; new answers 25 % of reads, 100 % are compared.");
+  assert.equal(
+    sentence(ready({ reads_new: 25 })),
+    "old is primary; new follows, synced; new answers 25 % of reads, 100 % are compared.",
+  );
   assert.match(sentence(ready({ synced: "no" })), /NOT synced/);
 });
 
 test("a control says the request that it makes", () => {
   const plan = actions.setReads(ready({ reads_new: 25 }), 50).plan({});
-  assert.deepEqual([plan.method, plan.path, plan.body, plan.cli], ["PATCH", "api/v1/routing", { reads_new: 50 }, "crossfade reads 50"]);
+  assert.deepEqual(
+    [plan.method, plan.path, plan.body, plan.cli],
+    ["PATCH", "api/v1/routing", { reads_new: 50 }, "crossfade reads 50"],
+  );
   assert.match(plan.says[0], /50 %.*25 % now/);
   assert.match(plan.back, /25 %/);
   const cold = actions.setReads(ready({ synced: "no", reads_new: 0 }), 10);
@@ -82,12 +112,27 @@ test("a control says the request that it makes", () => {
 });
 
 test("every control says something, how it is undone, and what it sends", () => {
-  const made = [actions.setCompare(ready(), 10), ...["primary", "both"].map((v) => actions.setAck(ready(), v)),
-                ...["follow", "journal", "replica", "off"].map((v) => actions.setSecondary(ready(), v)),
-                ...["key", "random"].map((v) => actions.setSplit(ready(), v)), ...["nil", "primary"].map((v) => actions.setOnMiss(ready(), v)),
-                ...["true", "false"].map((v) => actions.setCold(ready(), v)), actions.flip(ready(), "new", false), actions.startBackfill(ready()),
-                actions.pauseBackfill(), actions.resumeBackfill(), actions.cancelBackfill(), actions.startVerify(ready()), actions.cancelVerify(),
-                actions.startRamp(ready()), actions.pauseRamp(), actions.resumeRamp(), actions.abortRamp(), actions.reload(), actions.resync(ready())];
+  const made = [
+    actions.setCompare(ready(), 10),
+    ...["primary", "both"].map((v) => actions.setAck(ready(), v)),
+    ...["follow", "journal", "replica", "off"].map((v) => actions.setSecondary(ready(), v)),
+    ...["key", "random"].map((v) => actions.setSplit(ready(), v)),
+    ...["nil", "primary"].map((v) => actions.setOnMiss(ready(), v)),
+    ...["true", "false"].map((v) => actions.setCold(ready(), v)),
+    actions.flip(ready(), "new", false),
+    actions.startBackfill(ready()),
+    actions.pauseBackfill(),
+    actions.resumeBackfill(),
+    actions.cancelBackfill(),
+    actions.startVerify(ready()),
+    actions.cancelVerify(),
+    actions.startRamp(ready()),
+    actions.pauseRamp(),
+    actions.resumeRamp(),
+    actions.abortRamp(),
+    actions.reload(),
+    actions.resync(ready()),
+  ];
   for (const action of made) {
     const values = Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value]));
     const plan = action.plan(values);
@@ -101,7 +146,11 @@ test("every control says something, how it is undone, and what it sends", () => 
 test("a flip asks for what was chosen", () => {
   const values = { max_pause_ms: 200 };
   assert.deepEqual(actions.flip(ready(), "new", false).plan(values).body, { to: "new", max_pause_ms: 200 });
-  assert.deepEqual(actions.flip(ready(), "new", true).plan(values).body, { to: "new", max_pause_ms: 200, dry_run: true });
+  assert.deepEqual(actions.flip(ready(), "new", true).plan(values).body, {
+    to: "new",
+    max_pause_ms: 200,
+    dry_run: true,
+  });
   assert.match(actions.flip(ready({ primary: "new" }), "old", false).title, /back/);
 });
 

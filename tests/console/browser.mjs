@@ -8,7 +8,10 @@ import { chromium } from "playwright-core";
 
 const TIMEOUT_MS = 20_000;
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const browser = await chromium.launch({ executablePath: process.argv[2], args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+const browser = await chromium.launch({
+  executablePath: process.argv[2],
+  args: ["--no-sandbox", "--disable-dev-shm-usage"],
+});
 let page = null;
 let heard = nothing();
 
@@ -21,17 +24,28 @@ const commands = {
   async open({ url, width = 1440, height = 1000, scheme = "light" }) {
     await page?.context().close();
     heard = nothing();
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, acceptDownloads: true,
-                                               reducedMotion: "reduce" });
+    const context = await browser.newContext({
+      viewport: { width, height },
+      colorScheme: scheme,
+      acceptDownloads: true,
+      reducedMotion: "reduce",
+    });
     context.setDefaultTimeout(TIMEOUT_MS);
     page = await context.newPage();
-    page.on("console", (message) => ["error", "warning"].includes(message.type()) &&
-      heard.console.push({ text: message.text(), url: message.location().url }));
+    page.on(
+      "console",
+      (message) =>
+        ["error", "warning"].includes(message.type()) &&
+        heard.console.push({ text: message.text(), url: message.location().url }),
+    );
     page.on("pageerror", (error) => heard.errors.push(String(error.stack ?? error)));
     page.on("request", (request) => heard.requests.push(request.url()));
     await page.exposeFunction("tellViolation", (text) => heard.violations.push(text));
-    await page.addInitScript(() => document.addEventListener("securitypolicyviolation",
-      (event) => window.tellViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`)));
+    await page.addInitScript(() =>
+      document.addEventListener("securitypolicyviolation", (event) =>
+        window.tellViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`),
+      ),
+    );
     const response = await page.goto(url);
     return response.headers();
   },
@@ -54,8 +68,12 @@ const commands = {
   async axe() {
     await page.evaluate(axeSource);
     const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-    return violations.map(({ id, impact, help, nodes }) =>
-      ({ id, impact, help, nodes: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary}`) }));
+    return violations.map(({ id, impact, help, nodes }) => ({
+      id,
+      impact,
+      help,
+      nodes: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary}`),
+    }));
   },
   heard() {
     const all = heard;

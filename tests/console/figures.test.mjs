@@ -45,9 +45,18 @@ test("a path that leads nowhere is undefined", () => {
 });
 
 const status = (uptime_ms, oldReplies, newReplies, more = {}) => ({
-  uptime_ms, primary: "old", lag: { ms: 1 }, dirty: { keys: 2 }, reads: { old: 0, new: 0 }, writes: { total: 0, followed: 0 },
-  backends: { old: { state: "up", latency_us: { p50: 5, p99: 9 }, replies: oldReplies },
-              new: { state: "down", latency_us: { p50: 7, p99: 8 }, replies: newReplies } }, ...more });
+  uptime_ms,
+  primary: "old",
+  lag: { ms: 1 },
+  dirty: { keys: 2 },
+  reads: { old: 0, new: 0 },
+  writes: { total: 0, followed: 0 },
+  backends: {
+    old: { state: "up", latency_us: { p50: 5, p99: 9 }, replies: oldReplies },
+    new: { state: "down", latency_us: { p50: 7, p99: 8 }, replies: newReplies },
+  },
+  ...more,
+});
 
 test("rates come from the proxy's own clock", () => {
   const before = status(1000, { reads: 10, writes: 5 }, { reads: 0, writes: 0 });
@@ -59,7 +68,11 @@ test("rates come from the proxy's own clock", () => {
 });
 
 test("a proxy that doesn't count replies is judged by its counters", () => {
-  const of = (uptime_ms, old, followed) => ({ ...status(uptime_ms), reads: { old, new: 4 }, writes: { total: 10, followed } });
+  const of = (uptime_ms, old, followed) => ({
+    ...status(uptime_ms),
+    reads: { old, new: 4 },
+    writes: { total: 10, followed },
+  });
   assert.deepEqual(figures.rates(of(1000, 0, 0), of(2000, 7, 3)), { old: 7, new: 3 });
 });
 
@@ -71,6 +84,12 @@ test("the history is bounded, and gaps and dead stores are holes in it", () => {
   history.gap(9);
   assert.equal(history.points.length, 3);
   assert.deepEqual(history.points.at(-2).p99, { old: 9, new: null });
-  assert.deepEqual(history.points.at(-1), { at: 9, ops: { old: null, new: null }, p50: { old: null, new: null },
-                                            p99: { old: null, new: null }, lag: null, dirty: null });
+  assert.deepEqual(history.points.at(-1), {
+    at: 9,
+    ops: { old: null, new: null },
+    p50: { old: null, new: null },
+    p99: { old: null, new: null },
+    lag: null,
+    dirty: null,
+  });
 });

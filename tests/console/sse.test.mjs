@@ -11,12 +11,18 @@ function parse(text, size = text.length) {
   return events;
 }
 
-const STREAM = 'id: 7\nevent: status\ndata: {"a": 1}\n\n: a comment\n\nid: 8\r\nevent: audit\r\ndata: one\r\ndata: two\r\n\r\ndata:x\r\rdata\n\n';
+const STREAM =
+  'id: 7\nevent: status\ndata: {"a": 1}\n\n: a comment\n\nid: 8\r\nevent: audit\r\ndata: one\r\ndata: two\r\n\r\ndata:x\r\rdata\n\n';
 
 test("events are the same in any pieces", () => {
-  const expected = [{ id: "7", event: "status", data: '{"a": 1}' }, { id: "8", event: "audit", data: "one\ntwo" },
-                    { id: "8", event: "message", data: "x" }, { id: "8", event: "message", data: "" }];
-  for (let size = 1; size <= STREAM.length; ++size) assert.deepEqual(parse(STREAM, size), expected, `pieces of ${size}`);
+  const expected = [
+    { id: "7", event: "status", data: '{"a": 1}' },
+    { id: "8", event: "audit", data: "one\ntwo" },
+    { id: "8", event: "message", data: "x" },
+    { id: "8", event: "message", data: "" },
+  ];
+  for (let size = 1; size <= STREAM.length; ++size)
+    assert.deepEqual(parse(STREAM, size), expected, `pieces of ${size}`);
 });
 
 test("what is not ended is no event", () => {

@@ -59,6 +59,11 @@ class ConsoleTest(CrossfadeTest):
                 if not any(urlsplit(entry["url"]).path == path for path in excused)]
         self.assertEqual(said, [])
 
+    def start_rest(self, rig: Rig) -> None:
+        rig.new.start()
+        rig.proxy.start()
+        rig.wait_up("old", "new")
+
     def live(self, browser: Browser) -> None:
         browser.wait_text("#link-state", "live")
 
@@ -145,7 +150,7 @@ class ConsoleTest(CrossfadeTest):
         rig.old.start()
         with rig.old.client() as old:
             old.set("was", "here before")
-        rig.start_connected()
+        self.start_rest(rig)
         with self.browsing(rig, tolerated=("/api/v1/routing",)) as browser:
             self.live(browser)
             browser.wait_text("#attention", "not synced")
@@ -184,12 +189,12 @@ class ConsoleTest(CrossfadeTest):
             browser.click("#confirm-cancel")
             self.assertEqual(rig.admin.status()["primary"], "old")
 
-            self.assertIn("new becomes the primary", self.confirmed(browser, "#flip"))
+            self.assertIn("New becomes the primary", self.confirmed(browser, "#flip"))
             browser.wait_text("#sentence", "new is primary")
             self.assertEqual(rig.admin.status()["primary"], "new")
             browser.wait_text("#store-new .role", "PRIMARY")
             browser.wait_text("#store-old .role", "secondary")
-            self.assertIn("old becomes the primary", self.confirmed(browser, "#flip-back"))
+            self.assertIn("Old becomes the primary", self.confirmed(browser, "#flip-back"))
             browser.wait_text("#sentence", "old is primary")
             status = rig.admin.status()
             self.assertEqual((status["primary"], [flip["to"] for flip in status["flips"]]), ("old", ["new", "old"]))
@@ -227,6 +232,7 @@ class ConsoleTest(CrossfadeTest):
             self.assertIn("The figures are those of", banner)
             self.assertEqual(browser.text("#link-state"), "connection lost")
             self.assertIn("stale", browser.evaluate("document.body.className"))
+            browser.picture("lost")
             rig.proxy.start()
             rig.wait_up("old", "new")
             with rig.proxy.client() as client:
@@ -252,7 +258,7 @@ class ConsoleTest(CrossfadeTest):
         with rig.old.client() as old:
             for i in range(3000):
                 old.set(f"was:{i}", i)
-        rig.start_connected()
+        self.start_rest(rig)
         with Load(LoadSpec(port=rig.proxy.port, clients=6, think_ms=5)) as load, self.browsing(rig) as browser:
             load.wait_everybody()
             self.live(browser)

@@ -164,7 +164,7 @@ function onLost({ why, inMs }) {
   clearInterval(lostTimer);
   const tell = () => {
     const seconds = Math.ceil((nextAt - Date.now()) / 1000);
-    put($("lost-when"), seconds > 0 ? `Tried again in ${seconds} s.` : "Trying again…");
+    put($("lost-when"), seconds > 0 ? `The next attempt is in ${seconds} s.` : "Trying again…");
   };
   tell();
   lostTimer = setInterval(tell, 500);
@@ -260,7 +260,9 @@ function reportAction() {
 }
 
 function perform(name) {
-  if (!status) return;
+  if (!status || document.body.classList.contains("stale")) {
+    return say("There is no connection to the proxy: nothing can be asked of it now.");
+  }
   const action = ACTS[name]();
   if (action) confirm.open(action);
 }

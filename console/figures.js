@@ -82,7 +82,8 @@ export function rates(before, now) {
   if (!(seconds > 0)) return null;
   const rate = (side) => {
     const grown = replies(now, side) - replies(before, side);
-    return grown < 0 || before.primary !== now.primary ? null : grown / seconds;
+    const moved = before.primary !== now.primary && !at(now, `backends.${side}.replies`); // the counters are of roles
+    return grown < 0 || moved ? null : grown / seconds;
   };
   return { old: rate("old"), new: rate("new") };
 }

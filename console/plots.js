@@ -64,7 +64,11 @@ export class Plots {
           max: 0,
           ticks: { stepSize: 60, maxRotation: 0, callback: (value) => (value === 0 ? "now" : `${value / 60} min`) },
         },
-        y: { beginAtZero: true, suggestedMax: 1, ticks: { maxTicksLimit: 5, callback: tick[id] } },
+        y: {
+          beginAtZero: true,
+          suggestedMax: id === "plot-latency" ? 1000 : 1,
+          ticks: { maxTicksLimit: 5, callback: tick[id] },
+        },
       },
     };
   }

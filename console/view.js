@@ -292,6 +292,7 @@ export function showStatus(status, rate, labels) {
     $("config-file"),
     status.config?.file ? `${status.config.file}, read ${moment(status.config.loaded_at_ms)}` : "no file",
   );
+  $("resync").hidden = !(status.attention ?? []).some((line) => line.includes("crossfade resync"));
   $("reload").disabled = !status.config?.file;
   $("reload").title = status.config?.file ? "" : "the proxy was started without --config";
 }

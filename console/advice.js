@@ -17,12 +17,17 @@ export function nextStep(status) {
   if (status.stopping) return { say: "The proxy is stopping. Nothing is to be done here." };
   if (!isUp(status, primary)) {
     return {
-      say: `The primary (${primary}) can’t be reached: clients get errors. Bring it back, the proxy reconnects by itself. If it is gone for good: crossfade flip ${secondary} --force makes ${secondary} the primary, and names what is lost.`,
+      say:
+        `The primary (${primary}) can’t be reached: clients get errors. Bring it back, the proxy reconnects by ` +
+        `itself. If it is gone for good: crossfade flip ${secondary} --force makes ${secondary} the primary, and ` +
+        `names what is lost.`,
     };
   }
   if (lines.some((line) => line.includes("came back as another process"))) {
     return {
-      say: "The primary was restarted, and may have lost data. If it has its data, resync; if not, crossfade flip --force on the command line makes the secondary the primary.",
+      say:
+        "The primary was restarted, and may have lost data. If it has its data, resync; if not, crossfade flip " +
+        "--force on the command line makes the secondary the primary.",
       act: "resync",
     };
   }
@@ -33,7 +38,9 @@ export function nextStep(status) {
   }
   if (!following(status)) {
     return {
-      say: `The secondary is set to ${status.secondary}: it does not get every write. Set it to follow when what was there before has been brought over.`,
+      say:
+        `The secondary is set to ${status.secondary}: it does not get every write. Set it to follow when what ` +
+        `was there before has been brought over.`,
       act: "secondary",
     };
   }
@@ -62,7 +69,9 @@ function afterSync(status, primary, secondary) {
   const verify = status.verify ?? {};
   if (verify.differing > (at(verify, "counts.repaired") ?? 0)) {
     return {
-      say: `The last verification found ${count(verify.differing)} keys that differ. Find out who writes past the proxy, then verify with repair.`,
+      say:
+        `The last verification found ${count(verify.differing)} keys that differ. Find out who writes past the ` +
+        `proxy, then verify with repair.`,
       act: "verify-start",
     };
   }
@@ -78,7 +87,9 @@ function afterSync(status, primary, secondary) {
   }
   if (!answersAll(status)) {
     return {
-      say: `New answers ${percent(status.reads_new)} of the reads. Raise it when the comparison has seen the application’s usual reads.`,
+      say:
+        `New answers ${percent(status.reads_new)} of the reads. Raise it when the comparison has seen the ` +
+        `application’s usual reads.`,
       act: "reads",
     };
   }
@@ -177,5 +188,8 @@ export function sentence(status) {
     replica: `${secondary} is its replica`,
     off: `${secondary} is off`,
   };
-  return `${status.primary} is primary; ${does[status.secondary] ?? status.secondary}; new answers ${percent(status.reads_new)} of reads, ${percent(status.compare)} are compared.`;
+  return (
+    `${status.primary} is primary; ${does[status.secondary] ?? status.secondary}; new answers ` +
+    `${percent(status.reads_new)} of reads, ${percent(status.compare)} are compared.`
+  );
 }

@@ -1,11 +1,12 @@
 // The console: what the proxy tells goes to the page (view.js, plots.js), what a person asks for goes through the dialog
-// (dialog.js, actions.js) to the proxy (api.js).
+// (dialog.js, with actions.js and jobs.js) to the proxy (api.js).
 
 import * as actions from "./actions.js";
 import { otherSide } from "./advice.js";
 import { Api } from "./api.js";
 import { Confirm } from "./dialog.js";
 import { History, moment, percent, rates } from "./figures.js";
+import * as jobs from "./jobs.js";
 import { Plots } from "./plots.js";
 import {
   makeStores,
@@ -82,7 +83,7 @@ function onStatus(next) {
 // Asks for what belongs beside the status. What this proxy doesn't have is not asked for again; what can't be had now
 // comes with the next gap.
 async function beside(path, show) {
-  if (missing[path]) return;
+  if (missing[path] || $("token").open) return;
   try {
     show(await api.call("GET", path));
   } catch (error) {
@@ -159,7 +160,8 @@ function onLost({ why, inMs }) {
   $("lost").hidden = false;
   put(
     $("lost-text"),
-    `Connection lost: ${why}. ${status ? `The figures are those of ${moment(statusAt)}.` : ""} This says nothing about the application’s clients.`,
+    `Connection lost: ${why}. ${status ? `The figures are those of ${moment(statusAt)}.` : ""} This says nothing ` +
+      `about the application’s clients.`,
   );
   clearInterval(lostTimer);
   const tell = () => {
@@ -177,8 +179,10 @@ $("lost-retry").addEventListener("click", () => api.start());
 function askToken(wrong) {
   $("link-state").dataset.state = "bad";
   put($("link-state"), "token needed");
-  put($("token-refused"), wrong ? "The proxy does not accept this token." : "");
-  if (wrong) api.token = "";
+  if (wrong) {
+    put($("token-refused"), "The proxy does not accept this token.");
+    api.token = "";
+  }
   if (!$("token").open) $("token").showModal();
 }
 
@@ -187,6 +191,7 @@ $("token-form").addEventListener("submit", (event) => {
   api.token = $("token-value").value.trim();
   if (!api.token) return put($("token-refused"), "Enter the token.");
   $("token-value").value = "";
+  put($("token-refused"), "");
   $("token").close();
   $("forget-token").hidden = false;
   api.start();
@@ -214,24 +219,24 @@ const LABELS = {
 const nextReads = () => [1, 5, 25, 50, 100].find((step) => step > status.reads_new) ?? 100;
 
 const ACTS = {
-  resync: () => actions.resync(status),
+  resync: () => jobs.resync(status),
   secondary: () => actions.setSecondary(status, "follow"),
   compare: () => actions.setCompare(status, 100),
   reads: () => actions.setReads(status, nextReads()),
   flip: () => actions.flip(status, otherSide(status.primary), false),
   "flip-dry": () => actions.flip(status, otherSide(status.primary), true),
   "flip-back": () => actions.flip(status, "old", false),
-  "backfill-start": () => actions.startBackfill(status),
-  "backfill-pause": actions.pauseBackfill,
-  "backfill-resume": actions.resumeBackfill,
-  "backfill-cancel": actions.cancelBackfill,
-  "verify-start": () => actions.startVerify(status),
-  "verify-cancel": actions.cancelVerify,
-  "ramp-start": () => actions.startRamp(status),
-  "ramp-pause": actions.pauseRamp,
-  "ramp-resume": actions.resumeRamp,
-  "ramp-abort": actions.abortRamp,
-  reload: actions.reload,
+  "backfill-start": () => jobs.startBackfill(status),
+  "backfill-pause": jobs.pauseBackfill,
+  "backfill-resume": jobs.resumeBackfill,
+  "backfill-cancel": jobs.cancelBackfill,
+  "verify-start": () => jobs.startVerify(status),
+  "verify-cancel": jobs.cancelVerify,
+  "ramp-start": () => jobs.startRamp(status),
+  "ramp-pause": jobs.pauseRamp,
+  "ramp-resume": jobs.resumeRamp,
+  "ramp-abort": jobs.abortRamp,
+  reload: jobs.reload,
   "report-get": () => reportAction(),
   "reads-set": () => shareAction("reads-value", actions.setReads),
   "compare-set": () => shareAction("compare-value", actions.setCompare),
@@ -250,7 +255,7 @@ function shareAction(id, make) {
 }
 
 function reportAction() {
-  const action = actions.report(api, $("report-format").value);
+  const action = jobs.report(api, $("report-format").value);
   action.refused = (error) => {
     if (![404, 501].includes(error.status)) return;
     $("report-get").disabled = true;

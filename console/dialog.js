@@ -62,13 +62,14 @@ export class Confirm {
     $("confirm-cancel").addEventListener("click", () => $("confirm").close());
   }
 
-  // action: {title, verb, warn?, fields?, plan(values) → {says, back, method, path, body, cli}, run?(plan), done(answer),
+  // action: {title, verb, warn?, checks?, fields?, plan(values) → {says, back, method, path, body, cli}, run?(plan), done(answer),
   // stays?(answer) → lines}
   open(action) {
     this.action = action;
     $("confirm-title").textContent = action.title;
     this.fields = (action.fields ?? []).map((field) => ({ name: field.name, ...makeField(field, () => this.show()) }));
     $("confirm-fields").replaceChildren(...this.fields.map((field) => field.row));
+    $("confirm-checks").hidden = !action.checks;
     $("confirm-refused").textContent = "";
     $("confirm-result").replaceChildren();
     $("confirm-do").textContent = action.verb;

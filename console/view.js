@@ -108,7 +108,9 @@ function showSteps(status, labels) {
 export function showChecks(status, told) {
   const checks = told?.checks ?? flipChecks(status);
   const to = told?.to ?? otherSide(status.primary);
-  putRows($("checks"), checks, (check) => mark(check.ok, check.name, check.ok ? "" : check.reason));
+  for (const box of [$("checks"), $("confirm-checks")]) {
+    putRows(box, checks, (check) => mark(check.ok, check.name, check.ok ? "" : check.reason));
+  }
   const ready = told ? told.ready : checks.every((check) => check.ok);
   put(
     $("checks-note"),
@@ -238,12 +240,11 @@ export function showRamp(ramp, details) {
     $("ramp-start").disabled = true;
     return;
   }
-  const { state, steps, step, reads_new, next_step_in_ms, reason, guardrails } = ramp;
+  const { state, steps, reads_new, next_step_in_ms, reason, guardrails } = ramp;
   const busy = ["running", "holding", "paused"].includes(state);
   const parts = [];
   if (busy) parts.push(`new answers ${percent(reads_new)}; steps ${(steps ?? []).join(", ")} %`);
-  if (state === "running" && next_step_in_ms >= 0 && step < (steps ?? []).length - 1)
-    parts.push(`next step in ${duration(next_step_in_ms)}`);
+  if (state === "running" && next_step_in_ms > 0) parts.push(`next decision in ${duration(next_step_in_ms)}`);
   if (reason) parts.push(reason);
   showJob("ramp", text(state), parts.join("; "), null, {
     start: !busy,
@@ -280,6 +281,7 @@ export function showStatus(status, rate, labels) {
   for (const side of ["old", "new"]) showStore(status, side, rate?.[side]);
   showAttention(status);
   showSteps(status, labels);
+  $("replication").hidden = status.secondary !== "replica";
   $("everything").hidden = !status.dirty.overflowed;
   const causes = Object.entries(status.dirty.marked ?? {}).filter(([, value]) => value > 0);
   pairs(
@@ -314,7 +316,8 @@ export function showMismatches({ mismatched, kept, mismatches }) {
   put(
     $("mismatch-more"),
     mismatched > 0
-      ? `${count(mismatched)} in all, ${count(kept)} kept, the latest ${count(mismatches.length)} shown. Each was seen twice, the second time at one logical instant.`
+      ? `${count(mismatched)} in all, ${count(kept)} kept, the latest ${count(mismatches.length)} shown. Each was ` +
+          `seen twice, the second time at one logical instant.`
       : "",
   );
 }

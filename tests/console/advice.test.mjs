@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import * as actions from "../../console/actions.js";
+import * as jobs from "../../console/jobs.js";
 import { flipChecks, hintFor, nextStep, sentence, wayBack } from "../../console/advice.js";
 
 // A migration in which all is well, old is primary, and everything has been done but the flip.
@@ -120,18 +121,18 @@ test("every control says something, how it is undone, and what it sends", () => 
     ...["nil", "primary"].map((v) => actions.setOnMiss(ready(), v)),
     ...["true", "false"].map((v) => actions.setCold(ready(), v)),
     actions.flip(ready(), "new", false),
-    actions.startBackfill(ready()),
-    actions.pauseBackfill(),
-    actions.resumeBackfill(),
-    actions.cancelBackfill(),
-    actions.startVerify(ready()),
-    actions.cancelVerify(),
-    actions.startRamp(ready()),
-    actions.pauseRamp(),
-    actions.resumeRamp(),
-    actions.abortRamp(),
-    actions.reload(),
-    actions.resync(ready()),
+    jobs.startBackfill(ready()),
+    jobs.pauseBackfill(),
+    jobs.resumeBackfill(),
+    jobs.cancelBackfill(),
+    jobs.startVerify(ready()),
+    jobs.cancelVerify(),
+    jobs.startRamp(ready()),
+    jobs.pauseRamp(),
+    jobs.resumeRamp(),
+    jobs.abortRamp(),
+    jobs.reload(),
+    jobs.resync(ready()),
   ];
   for (const action of made) {
     const values = Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value]));
@@ -155,6 +156,6 @@ test("a flip asks for what was chosen", () => {
 });
 
 test("steps of a ramp are percentages", () => {
-  assert.deepEqual(actions.parseSteps("1, 5,25"), [1, 5, 25]);
-  for (const bad of ["", "1,,2", "0", "101", "a"]) assert.equal(actions.parseSteps(bad), null, bad);
+  assert.deepEqual(jobs.parseSteps("1, 5,25"), [1, 5, 25]);
+  for (const bad of ["", "1,,2", "0", "101", "a"]) assert.equal(jobs.parseSteps(bad), null, bad);
 });

@@ -16,7 +16,7 @@ let page = null;
 let heard = nothing();
 
 function nothing() {
-  return { errors: [], console: [], violations: [], requests: [] };
+  return { errors: [], console: [], violations: [], requests: [], fulfilled: [] };
 }
 
 const commands = {
@@ -51,6 +51,15 @@ const commands = {
   },
   scheme: ({ scheme }) => page.emulateMedia({ colorScheme: scheme }),
   size: ({ width, height }) => page.setViewportSize({ width, height }),
+  // From now on this is the answer to that path, instead of the server's; the requests that it was given are kept.
+  fulfil: ({ path, status = 200, body, type = "application/json" }) =>
+    page.route(
+      (url) => url.pathname === path,
+      (route) => {
+        heard.fulfilled.push({ path, method: route.request().method(), body: route.request().postData() });
+        return route.fulfill({ status, contentType: type, body: typeof body === "string" ? body : JSON.stringify(body) });
+      },
+    ),
   click: ({ selector }) => page.click(selector),
   fill: ({ selector, value }) => page.fill(selector, value),
   choose: ({ selector, value }) => page.selectOption(selector, value),

@@ -24,6 +24,18 @@ NOT_HERE = (404, 405, 501)  # a proxy without that part: the browser notes such 
 OTHER_PARTS = ("/api/v1/audit", "/api/v1/flip", "/api/v1/ramp")
 
 
+RAMP = {"state": "running", "steps": [1, 5, 25], "every_ms": 600_000, "step": 2, "reads_new": 5, "step_since_ms": 1,
+        "next_step_in_ms": 480_000, "reason": "",
+        "guardrails": [{"name": "mismatch_rate", "value": 0.0123, "limit": 0.001, "samples": 1234, "state": "tripped"},
+                       {"name": "p99", "value": None, "limit": 2, "samples": 0, "state": "no_data"}]}
+DECISIONS = [{"at_ms": 1, "decision": "start", "reads_new": 1, "reason": "asked for", "figures": {}},
+             {"at_ms": 2, "decision": "advance", "reads_new": 5, "reason": "all is well", "figures": {}}]
+AUDIT = [{"at_ms": 1, "who": "token ci@127.0.0.1", "what": "reads", "from": "0", "to": "25", "outcome": "refused",
+          "reason": "not synced"}, {"at_ms": 0, "who": "proxy", "what": "start", "outcome": "done"}]
+CHECKS = {"to": "new", "ready": False, "checks": [{"name": "new is writable", "ok": True, "reason": ""},
+                                                  {"name": "subscribers", "ok": False, "reason": "3 are not moved yet"}]}
+
+
 def written(value: Any, form: str) -> str | None:
     """As the page writes it; None: it is not held against anything (it changes while we look)."""
     if form in ("", "text"):
@@ -337,6 +349,64 @@ class ConsoleTest(CrossfadeTest):
             browser.do("reload")
             self.live(browser)
             self.assertEqual(browser.evaluate(colour), light, "it is remembered")
+
+    # ---- parts that a proxy may lack, as their contracts have them ----
+
+    def test_ramp_audit_checks_and_report_are_shown(self) -> None:
+        rig = self.rig()
+        rig.admin.wait_synced()
+        status = rig.admin.status() | {"ramp": RAMP}
+        with self.browsing(rig, tolerated=("/api/v1/events", "/api/v1/ramp")) as browser:
+            # Without a stream the page asks again and again.
+            for path, answer in (("/api/v1/status", status), ("/api/v1/audit", {"entries": AUDIT}),
+                                 ("/api/v1/flip", CHECKS), ("/api/v1/ramp", RAMP | {"decisions": DECISIONS})):
+                browser.do("fulfil", path=path, body=answer)
+            browser.do("fulfil", path="/api/v1/events", status=503, body={"error": "too many streams"})
+            browser.do("fulfil", path="/api/v1/report", type="text/html", body="<!doctype html><p>PASS")
+            browser.do("reload")
+            self.live(browser)
+            shown = browser.wait_text("#ramp-say", "new answers 5 %")
+            self.assertIn("next decision in 8 min", shown)
+            self.assertIn("tripped mismatch_rate: 0.0123, at most 0.001 (1,234 samples)",
+                          browser.wait_text("#guardrails", "mismatch_rate").replace("\n", " "))
+            self.assertIn("no data", browser.text("#guardrails"))
+            self.assertIn("advance, 5 %: all is well", browser.evaluate("document.getElementById('decisions').textContent"))
+            entry = browser.wait_text("#timeline", "token ci@127.0.0.1")
+            self.assertIn("refused: not synced", entry)
+            checks = browser.wait_text("#checks", "subscribers")
+            self.assertIn("not yet", checks)
+            browser.click("#flip")
+            self.assertIn("3 are not moved yet", browser.wait_text("#confirm-checks", "subscribers"))
+            browser.click("#confirm-cancel")
+
+            browser.do("heard")
+            self.confirmed(browser, "#ramp-pause")
+            self.confirmed(browser, "#ramp-abort")
+            asked = [(one["method"], one["body"]) for one in browser.do("heard")["fulfilled"]
+                     if one["path"] == "/api/v1/ramp" and one["method"] != "GET"]
+            self.assertEqual(asked, [("PATCH", '{"paused":true}'), ("DELETE", None)])
+
+            browser.click("#report-get")
+            self.assertIn("It changes nothing", browser.text("#confirm-says"))
+            path = rig.directory / "report.html"
+            self.assertEqual(browser.do("download", selector="#confirm-do", path=str(path)), "crossfade-report.html")
+            self.assertIn("PASS", path.read_text())
+
+    def test_the_checks_of_these_tests_see_what_they_look_for(self) -> None:
+        rig = self.rig()
+        with Browser() as browser:
+            browser.open(f"http://{rig.admin.address}/")
+            self.live(browser)
+            browser.evaluate("document.body.setAttribute('style', 'color: red')")
+            browser.evaluate(f"fetch('http://{HOST}:1/').catch(() => 0)")
+            browser.evaluate("setTimeout(() => { throw new Error('on purpose'); })")
+            browser.evaluate("document.getElementById('theme').removeAttribute('id'); const i = new Image();"
+                             " i.src = 'icon.svg'; document.body.append(i)")
+            self.assertIn("image-alt", [one["id"] for one in browser.do("axe")])
+            heard = browser.do("heard")
+        self.assertRegex(" ".join(heard["violations"]), "style-src.*connect-src")
+        self.assertRegex(" ".join(heard["errors"]), "on purpose")
+        self.assertTrue(heard["console"])
 
     # ---- the token ----
 

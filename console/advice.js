@@ -77,7 +77,7 @@ function afterSync(status, primary, secondary) {
   }
   if (status.reads.mismatched > 0 && !answersAll(status)) {
     return {
-      say: `${count(status.reads.mismatched)} compared reads differed. Explain each one (below) before you go on.`,
+      say: `${count(status.reads.mismatched)} compared read${status.reads.mismatched === 1 ? "" : "s"} differed. Explain each one (below) before you go on.`,
     };
   }
   if (verify.state !== "done")

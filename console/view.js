@@ -306,7 +306,7 @@ export function showMismatches({ mismatched, kept, mismatches }) {
     row([
       moment(one.at_ms),
       one.command,
-      element("code", one.key),
+      element("td", element("code", one.key), "key"),
       String(one.db),
       element("code", one.digests.old),
       element("code", one.digests.new),
@@ -324,7 +324,7 @@ export function showMismatches({ mismatched, kept, mismatches }) {
 
 function row(cells) {
   const made = document.createElement("tr");
-  for (const cell of cells) made.append(element("td", cell));
+  for (const cell of cells) made.append(cell.tagName === "TD" ? cell : element("td", cell));
   return made;
 }
 

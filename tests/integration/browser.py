@@ -4,6 +4,7 @@ The Node libraries are installed by `npm ci` in build/console, once, from whatev
 """
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -12,15 +13,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
+from urllib.parse import urlsplit
 
 from admin import wait_until
-from harness import die_with_parent
+from harness import CrossfadeTest, Rig, die_with_parent
 
 SOURCE = Path(__file__).resolve().parents[1] / "console"
 INSTALLED = SOURCE.parents[1] / "build" / "console"
 PICTURES = INSTALLED / "pictures"
 NPM_TIMEOUT = 240
+NOT_HERE = (404, 405, 501)  # a proxy without that part: the browser notes such answers as errors
+OTHER_PARTS = ("/api/v1/audit", "/api/v1/flip", "/api/v1/ramp")
 
 
 def program(name: str, package: str) -> str:
@@ -110,3 +114,40 @@ class Browser:
     def picture(self, name: str, full: bool = True) -> None:
         self.do("shot", path=str(PICTURES / f"{name}.png"), full=full)
         print(f"    picture: {PICTURES / name}.png", file=sys.stderr)
+
+
+class ConsoleCase(CrossfadeTest):
+    """A test of the console: what a page did that it must not is looked at when it closes."""
+
+    @contextlib.contextmanager
+    def browsing(self, rig: Rig, url: str = "", tolerated: tuple[str, ...] = (), **options: Any) -> Iterator[Browser]:
+        """A browser at the console; afterwards it has done nothing that it must not."""
+        absent = [path for path in OTHER_PARTS if rig.admin.request("GET", path)[0] in NOT_HERE]
+        with Browser() as browser:
+            browser.open(url or f"http://{rig.admin.address}/", **options)
+            yield browser
+            heard = browser.do("heard")
+        self.assertEqual(heard["errors"], [])
+        self.assertEqual(heard["violations"], [])
+        hosts = {urlsplit(request).netloc for request in heard["requests"] if not request.startswith("blob:")}
+        self.assertEqual(hosts, {rig.admin.address})
+        excused = (*absent, *tolerated)
+        said = [entry for entry in heard["console"]
+                if not any(urlsplit(entry["url"]).path == path for path in excused)]
+        self.assertEqual(said, [])
+
+    def start_rest(self, rig: Rig) -> None:
+        rig.new.start()
+        rig.proxy.start()
+        rig.wait_up("old", "new")
+
+    def live(self, browser: Browser) -> None:
+        browser.wait_text("#link-state", "live")
+
+    def confirmed(self, browser: Browser, control: str) -> str:
+        """What the dialog of this control said before it did it."""
+        browser.click(control)
+        sentence = browser.text("#confirm-says")
+        self.assertGreater(len(sentence), 30)
+        browser.click("#confirm-do")
+        return sentence

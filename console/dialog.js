@@ -60,10 +60,13 @@ export class Confirm {
       this.carryOut();
     });
     $("confirm-cancel").addEventListener("click", () => $("confirm").close());
+    $("confirm").addEventListener("close", () => {
+      this.action = null; // what is still on its way is told elsewhere
+    });
   }
 
-  // action: {title, verb, warn?, checks?, fields?, plan(values) → {says, back, method, path, body, cli}, run?(plan), done(answer),
-  // stays?(answer) → lines}
+  // action: {title, verb, warn?, checks?, fields?, plan(values) → {says, back, method, path, body, cli}, run?(plan),
+  // done(answer), stays?(answer) → lines}
   open(action) {
     this.action = action;
     $("confirm-title").textContent = action.title;
@@ -106,26 +109,33 @@ export class Confirm {
     $("confirm-refused").textContent = "";
     try {
       const answer = await (action.run ? action.run(plan) : this.api.call(plan.method, plan.path, plan.body));
-      const lines = action.stays?.(answer);
-      if (lines) {
-        paragraphs($("confirm-result"), lines);
-        button.hidden = true;
-        $("confirm-cancel").textContent = "Close";
-        $("confirm-cancel").focus();
-      } else {
-        $("confirm").close();
-      }
+      if (this.action === action) this.succeeded(action.stays?.(answer));
       this.done(action.done(answer));
     } catch (error) {
-      const known = typeof error.status === "number";
-      const what = known && error.status === 409 ? "Refused: " : known ? "Not done: " : "";
-      const unknown =
-        "The proxy did not answer. It may have been done all the same: look at the figures before you try again.";
-      $("confirm-refused").textContent = known ? `${what}${error.message}` : unknown;
+      const reason = refusal(error);
+      if (this.action === action) $("confirm-refused").textContent = reason;
+      else this.done(`${action.title}: ${reason}`);
       action.refused?.(error);
     } finally {
-      button.disabled = false;
-      button.textContent = action.verb;
+      if (this.action === action || this.action === null) {
+        button.disabled = false;
+        button.textContent = action.verb;
+      }
     }
   }
+
+  // Closes, unless there is something to be read.
+  succeeded(lines) {
+    if (!lines) return $("confirm").close();
+    paragraphs($("confirm-result"), lines);
+    $("confirm-do").hidden = true;
+    $("confirm-cancel").textContent = "Close";
+    $("confirm-cancel").focus();
+  }
+}
+
+function refusal(error) {
+  if (error.status === 409) return `Refused: ${error.message}`;
+  if (typeof error.status === "number") return `Not done: ${error.message}`;
+  return "The proxy did not answer. It may have been done all the same: look at the figures before you try again.";
 }

@@ -17,6 +17,7 @@
 #include "proxy/admin_preflight.h"
 #include "proxy/admin_verify.h"
 #include "proxy/console_page.h"
+#include "proxy/metrics.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -56,6 +57,7 @@ class AdminApi {
     if (call == "GET /api/v1/preflight") return GetPreflight(proxy_, respond);
     if (call == "POST /api/v1/copy") return PostCopy(proxy_, request, respond);
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
+    if (call == "GET /metrics") return respond(GetMetrics(*proxy_));
     respond(NoRoute(request));
   }
 
@@ -164,7 +166,7 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path : {"/api/v1/ramp", "/api/v1/report", "/metrics"}) {
+    for (const char* path : {"/api/v1/ramp", "/api/v1/report"}) {
       if (request.path == path)
         return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
     }
@@ -182,7 +184,8 @@ class AdminApi {
                   {"/api/v1/verify", "GET, POST, DELETE"},
                   {"/api/v1/mismatches", "GET"},
                   {"/api/v1/preflight", "GET"},
-                  {"/api/v1/copy", "POST"}};
+                  {"/api/v1/copy", "POST"},
+                  {"/metrics", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;
       HttpResponse response =

@@ -174,6 +174,7 @@ void Proxy::OnAccept(std::unique_ptr<Stream> stream) {
   auto client = std::make_unique<Client>(next_client_++, std::move(stream), &config_.limits, &facts_,
                                          static_cast<Client::Owner*>(this));
   client->set_account(&memory_);
+  client->set_counts(&command_counts_);
   if (full || memory_.full()) {
     ++counters_.clients_refused;
     client->Refuse(full ? "ERR max number of clients reached"

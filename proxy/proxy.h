@@ -45,6 +45,7 @@
 #include "proxy/verify.h"
 #include "proxy/waiting_room.h"
 #include "proxy/watches.h"
+#include "routing/command_counts.h"
 #include "routing/module_commands.h"
 #include "routing/script_book.h"
 
@@ -108,6 +109,7 @@ class Proxy : private Lane::Owner,
   const Journal& journal() const { return *journal_; }
   const ExpiryWatch& expiry() const { return expiry_; }
   const Counters& counters() const { return counters_; }
+  const CommandCounts& command_counts() const { return command_counts_; }
   const Coverage& coverage() const { return coverage_; }
   const Migration& migration() const { return keeper_->migration(); }
   const Sweep& sweep() const { return *sweep_; }
@@ -235,6 +237,7 @@ class Proxy : private Lane::Owner,
   DirtySet dirty_;
   ExpiryWatch expiry_;
   Counters counters_;
+  CommandCounts command_counts_;
   Coverage coverage_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Lane> lane_;

@@ -277,6 +277,12 @@ void JobsAttention(const Proxy& proxy, Json* list) {
 
 }  // namespace
 
+Json AttentionJson(const Proxy& proxy) {
+  Json list = Attention(proxy);
+  JobsAttention(proxy, &list);
+  return list;
+}
+
 Json StatusJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
   const Lane& lane = proxy.lane();
@@ -348,8 +354,7 @@ Json StatusJson(const Proxy& proxy) {
   json["verify"] = VerifyJson(proxy.verify().result(), kVerifyListedInStatus);
   json["replication"] = ReplicationJson(proxy);
   json["flips"] = FlipsJson(proxy);
-  json["attention"] = Attention(proxy);
-  JobsAttention(proxy, &json["attention"]);
+  json["attention"] = AttentionJson(proxy);
   return json;
 }
 

@@ -5,6 +5,7 @@
 
 #include "protocol/chance.h"
 #include "proxy/admin_api.h"
+#include "proxy/admin_events.h"
 #include "proxy/copy_objects.h"
 #include "proxy/preflight.h"
 #include "proxy/ramp.h"
@@ -105,6 +106,7 @@ absl::Status Proxy::Open() {
   auto http = HttpServer::Start(io_, config_.admin.address, &config_.limits, MakeAdminHandler(this));
   if (!http.ok()) return http.status();
   http_ = std::move(*http);
+  events_ = std::make_unique<AdminEvents>(io_->clock(), this, http_.get());
   ConfigChanged();
   lane_->Start();
   replication_->Start();

@@ -51,6 +51,7 @@
 
 namespace crossfade {
 
+class AdminEvents;
 class ObjectCopy;
 class Preflight;
 class Ramp;
@@ -133,6 +134,7 @@ class Proxy : private Lane::Owner,
   const ClientCommands::Clients& all_clients() const { return clients_; }
   const MemoryAccount& memory() const { return memory_; }
   const HttpServer& http() const { return *http_; }
+  AdminEvents* events() const { return events_.get(); }
   uint64_t reached(ClientLimit limit) const { return client_limits_[static_cast<size_t>(limit)]; }
   const std::string& admin_token() const { return admin_token_; }
   const std::string& config_file() const { return config_file_; }
@@ -267,6 +269,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Ramp> ramp_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<AdminEvents> events_;
   uint64_t next_client_ = 1;
   uint64_t dice_;
   int64_t next_second_ms_ = 0;

@@ -38,6 +38,9 @@ Json BackendJson(const Proxy& proxy, Side side) {
                {"product", info.product},
                {"version", info.version},
                {"latency_us", {{"p50", link.latency().Percentile(0.5)}, {"p99", link.latency().Percentile(0.99)}}},
+               {"replies",
+                {{"reads", link.latency_of(LatencyClass::kRead).count()},
+                 {"writes", link.latency_of(LatencyClass::kWrite).count()}}},
                {"clock_offset_ms", link.clock().offset_ms},
                {"replies_owed", link.owed()}};
   if (!upstream.up()) json["error"] = upstream.last_error();

@@ -29,8 +29,10 @@ class Lister {
   void Listen(const Config& config);
   void Routing(const RoutingConfig& routing);
   void Rules(const std::vector<RuleConfig>& rules);
+  void Ramp(const RampConfig& ramp);
   void Limits(const LimitsConfig& limits);
   void Rest(const Config& config);
+  void Signoff(const SignoffConfig& signoff);
 
   std::vector<ConfigKey> keys_;
 };
@@ -90,6 +92,17 @@ void Lister::Limits(const LimitsConfig& limits) {
   Count("limits.admin_connections", limits.admin_connections);
 }
 
+void Lister::Ramp(const RampConfig& ramp) {
+  Text("ramp.max_mismatch_rate", absl::StrCat(ramp.max_mismatch_rate));
+  Text("ramp.max_error_rate", absl::StrCat(ramp.max_error_rate));
+  Text("ramp.max_p99_ratio", absl::StrCat(ramp.max_p99_ratio));
+  Ms("ramp.latency_floor", ramp.latency_floor_ms);
+  Ms("ramp.max_lag", ramp.max_lag_ms);
+  Count("ramp.max_dirty_keys", ramp.max_dirty_keys);
+  Ms("ramp.max_down", ramp.max_down_ms);
+  Count("ramp.min_samples", ramp.min_samples);
+}
+
 void Lister::Rest(const Config& config) {
   Text("scripts.mode", Name(config.scripts.mode));
   for (const ScriptRule& rule : config.scripts.rules) Text(absl::StrCat("script.", rule.name), Name(rule.mode));
@@ -109,6 +122,7 @@ void Lister::Rest(const Config& config) {
   Bytes("backfill.bytes_per_second", config.backfill.bytes_per_second);
   Ms("backfill.added_latency", config.backfill.added_latency_ms);
   Count("verify.keys_per_second", config.verify.keys_per_second);
+  Ramp(config.ramp);
   Limits(config.limits);
   Ms("timeouts.connect", config.timeouts.connect_ms);
   Ms("timeouts.response", config.timeouts.response_ms);
@@ -117,9 +131,31 @@ void Lister::Rest(const Config& config) {
   Ms("timeouts.reconnect_max", config.timeouts.reconnect_max_ms);
   Ms("timeouts.shutdown", config.timeouts.shutdown_ms);
   Flag("mismatches.keep_values", config.mismatches.keep_values);
+  Signoff(config.signoff);
   Text("admin.address", config.admin.address.ToString(), kAddress);
   Text("admin.token_file", config.admin.token_file);
   Text("state.dir", config.state_dir, "it is held since the start: restart the proxy");
+}
+
+void Lister::Signoff(const SignoffConfig& signoff) {
+  Count("signoff.min_compared", signoff.min_compared);
+  Count("signoff.max_mismatches", signoff.max_mismatches);
+  Text("signoff.mismatch_rate", absl::StrCat(signoff.mismatch_rate));
+  Count("signoff.min_writes", signoff.min_writes);
+  Count("signoff.max_diverged", signoff.max_diverged);
+  Count("signoff.covered_after", signoff.covered_after);
+  Text("signoff.commands_covered", absl::StrCat(signoff.commands_covered));
+  Text("signoff.prefixes_covered", absl::StrCat(signoff.prefixes_covered));
+  Ms("signoff.verify_age", signoff.verify_age_ms);
+  Ms("signoff.preflight_age", signoff.preflight_age_ms);
+  Ms("signoff.min_observed", signoff.min_observed_ms);
+  Count("signoff.min_timed", signoff.min_timed);
+  Count("signoff.p99_percent", signoff.p99_percent);
+  Ms("signoff.p99_fine", signoff.p99_fine_ms);
+  Flag("signoff.rollback", signoff.rollback);
+  Text("signoff.error_rate", absl::StrCat(signoff.error_rate));
+  Count("signoff.max_crashes", signoff.max_crashes);
+  Ms("signoff.max_gap", signoff.max_gap_ms);
 }
 
 }  // namespace
@@ -158,6 +194,7 @@ void TakeOver(const Config& fresh, Config* running) {
   running->breaker = fresh.breaker;
   running->backfill = fresh.backfill;
   running->verify = fresh.verify;
+  running->ramp = fresh.ramp;
   running->scripts = fresh.scripts;
   running->settle = fresh.settle;
   const int64_t journal_bytes = running->limits.journal_bytes;
@@ -165,6 +202,7 @@ void TakeOver(const Config& fresh, Config* running) {
   running->limits.journal_bytes = journal_bytes;
   running->timeouts = fresh.timeouts;
   running->mismatches = fresh.mismatches;
+  running->signoff = fresh.signoff;
   running->admin.token_file = fresh.admin.token_file;
 }
 

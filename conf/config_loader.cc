@@ -33,6 +33,10 @@ constexpr Range kBufferBytes{1 << 10, 1LL << 40};
 constexpr Range kMemoryBytes{16 << 20, 1LL << 40};  // less could not hold one copy of a larger key
 constexpr Range kJournalBytes{1 << 20, 16LL << 30};
 constexpr Range kTimeoutsMs{1, 24 * kHourMs};
+constexpr double kMostP99Ratio = 1000;
+constexpr Range kFromNone{0, 1'000'000'000};
+constexpr Range kSpansMs{0, 366 * 24 * kHourMs};
+constexpr Range kPercentOfOld{1, 10'000};
 constexpr char kScriptModes[] = "\"auto\", \"copy\" or \"verbatim\"";
 
 // One load: reads the file's tables, then the flags over them, then checks what must agree.
@@ -60,8 +64,10 @@ class Loader {
   void ReadScripts(Section scripts, std::vector<Section> rules);
   void ReadSettle(Section section);
   void ReadBreaker(Section section);
+  void ReadRamp(Section section);
   void ReadLimits(Section section);
   void ReadTimeouts(Section section);
+  void ReadSignoff(Section section);
   void ReadRemaining(Section* root);
   void ReadOverrides();
   void CheckBackendsGiven();
@@ -125,8 +131,10 @@ void Loader::ReadTables(const toml::table& table) {
   ReadScripts(std::move(scripts), root.Tables("script"));
   ReadSettle(root.Table("settle"));
   ReadBreaker(root.Table("breaker"));
+  ReadRamp(root.Table("ramp"));
   ReadLimits(root.Table("limits"));
   ReadTimeouts(root.Table("timeouts"));
+  ReadSignoff(root.Table("signoff"));
   ReadRemaining(&root);
   Done(std::move(root));
 
@@ -234,6 +242,19 @@ void Loader::ReadBreaker(Section section) {
   Done(std::move(section));
 }
 
+void Loader::ReadRamp(Section section) {
+  RampConfig* ramp = &config_.ramp;
+  section.Real("max_mismatch_rate", 0, 1, &ramp->max_mismatch_rate);
+  section.Real("max_error_rate", 0, 1, &ramp->max_error_rate);
+  section.Real("max_p99_ratio", 1, kMostP99Ratio, &ramp->max_p99_ratio);
+  section.Duration("latency_floor", {0, kHourMs}, &ramp->latency_floor_ms);
+  section.Duration("max_lag", kTimeoutsMs, &ramp->max_lag_ms);
+  section.Count("max_dirty_keys", {0, kCounts.highest}, &ramp->max_dirty_keys);
+  section.Duration("max_down", kTimeoutsMs, &ramp->max_down_ms);
+  section.Count("min_samples", kCounts, &ramp->min_samples);
+  Done(std::move(section));
+}
+
 void Loader::ReadLimits(Section section) {
   LimitsConfig* limits = &config_.limits;
   section.Bytes("secondary_queue", kBufferBytes, &limits->secondary_queue_bytes);
@@ -268,6 +289,29 @@ void Loader::ReadTimeouts(Section section) {
   section.Duration("ack", kTimeoutsMs, &timeouts->ack_ms);
   section.Duration("reconnect_max", kTimeoutsMs, &timeouts->reconnect_max_ms);
   section.Duration("shutdown", kTimeoutsMs, &timeouts->shutdown_ms);
+  Done(std::move(section));
+}
+
+void Loader::ReadSignoff(Section section) {
+  SignoffConfig* signoff = &config_.signoff;
+  section.Count("min_compared", kCounts, &signoff->min_compared);
+  section.Count("max_mismatches", kFromNone, &signoff->max_mismatches);
+  section.Percent("mismatch_rate", &signoff->mismatch_rate);
+  section.Count("min_writes", kCounts, &signoff->min_writes);
+  section.Count("max_diverged", kFromNone, &signoff->max_diverged);
+  section.Count("covered_after", kCounts, &signoff->covered_after);
+  section.Percent("commands_covered", &signoff->commands_covered);
+  section.Percent("prefixes_covered", &signoff->prefixes_covered);
+  section.Duration("verify_age", kSpansMs, &signoff->verify_age_ms);
+  section.Duration("preflight_age", kSpansMs, &signoff->preflight_age_ms);
+  section.Duration("min_observed", kSpansMs, &signoff->min_observed_ms);
+  section.Count("min_timed", kCounts, &signoff->min_timed);
+  section.Count("p99_percent", kPercentOfOld, &signoff->p99_percent);
+  section.Duration("p99_fine", kSpansMs, &signoff->p99_fine_ms);
+  section.Bool("rollback", &signoff->rollback);
+  section.Percent("error_rate", &signoff->error_rate);
+  section.Count("max_crashes", kFromNone, &signoff->max_crashes);
+  section.Duration("max_gap", kSpansMs, &signoff->max_gap_ms);
   Done(std::move(section));
 }
 

@@ -9,11 +9,17 @@
 #include "proxy/admin_audit.h"
 #include "proxy/admin_backfill.h"
 #include "proxy/admin_copy.h"
+#include "proxy/admin_events.h"
 #include "proxy/admin_fields.h"
 #include "proxy/admin_flip.h"
+#include "proxy/admin_guard.h"
 #include "proxy/admin_preflight.h"
+#include "proxy/admin_ramp.h"
+#include "proxy/admin_report.h"
 #include "proxy/admin_tokens.h"
 #include "proxy/admin_verify.h"
+#include "proxy/console_page.h"
+#include "proxy/metrics.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -30,10 +36,9 @@ class AdminApi {
   void Handle(const HttpRequest& request, HttpServer::Responder respond) const {
     if (request.path == "/healthz") return respond(JsonResponse({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
     if (request.path == "/readyz") return respond(Ready());
-    if (const auto origin = request.headers.find("origin");
-        origin != request.headers.end() && !SameOrigin(request, origin->second)) {
-      return respond(HttpError(403, "requests from another site's pages are refused"));
-    }
+    if (auto file = GetConsole(request)) return respond(*std::move(file));
+    const bool has_token = !proxy_->admin_tokens().empty();
+    if (auto refusal = RefuseForeign(request, proxy_->config().admin.address, has_token)) return respond(*refusal);
     if (!Allowed(request)) {
       HttpResponse response = HttpError(401, "a token is needed: Authorization: Bearer TOKEN");
       response.headers["WWW-Authenticate"] = "Bearer";
@@ -41,6 +46,7 @@ class AdminApi {
     }
     respond = Audited(proxy_, request, std::move(respond));
     const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
+    if (call == "GET /api/v1/events") return respond(proxy_->events()->Begin());
     if (call == "GET /api/v1/status") return respond(JsonResponse(StatusJson(*proxy_)));
     if (call == "PATCH /api/v1/routing") return PatchRouting(request, respond);
     if (call == "POST /api/v1/flip") return PostFlip(proxy_, request, respond);
@@ -52,22 +58,19 @@ class AdminApi {
     if (call == "PATCH /api/v1/backfill") return respond(PatchBackfill(proxy_, request));
     if (call == "DELETE /api/v1/backfill") return respond(DeleteBackfill(proxy_));
     if (request.path == "/api/v1/verify" && IsVerifyCall(request)) return respond(HandleVerify(proxy_, request));
+    if (request.path == "/api/v1/ramp" && IsRampCall(request)) return respond(HandleRamp(proxy_, request));
     if (call == "GET /api/v1/preflight") return GetPreflight(proxy_, respond);
     if (call == "POST /api/v1/copy") return PostCopy(proxy_, request, respond);
     if (call == "GET /api/v1/audit") return respond(GetAudit(*proxy_, request));
+    if (call == "GET /api/v1/report") return GetReport(proxy_, request, respond);
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
+    if (call == "GET /metrics") return respond(GetMetrics(*proxy_));
     respond(NoRoute(request));
   }
 
  private:
   bool Allowed(const HttpRequest& request) const {
     return proxy_->admin_tokens().empty() || FindToken(proxy_->admin_tokens(), request) != nullptr;
-  }
-
-  // A page of another site can make a browser on this machine send requests here; it can't hide where it comes from.
-  static bool SameOrigin(const HttpRequest& request, const std::string& origin) {
-    const auto host = request.headers.find("host");
-    return host != request.headers.end() && origin == "http://" + host->second;
   }
 
   // The primary decides: a dead secondary must not take the proxy out of rotation.
@@ -140,24 +143,25 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path : {"/api/v1/ramp", "/api/v1/report", "/metrics", "/"}) {
-      if (request.path == path)
-        return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
-    }
     const struct {
       const char* path;
       const char* methods;
-    } routes[] = {{"/api/v1/status", "GET"},
+    } routes[] = {{"/", "GET"},
+                  {"/api/v1/status", "GET"},
+                  {"/api/v1/events", "GET"},
                   {"/api/v1/routing", "PATCH"},
                   {"/api/v1/flip", "GET, POST"},
                   {"/api/v1/reload", "POST"},
                   {"/api/v1/resync", "POST"},
                   {"/api/v1/backfill", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/verify", "GET, POST, DELETE"},
+                  {"/api/v1/ramp", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/mismatches", "GET"},
                   {"/api/v1/preflight", "GET"},
                   {"/api/v1/copy", "POST"},
-                  {"/api/v1/audit", "GET"}};
+                  {"/api/v1/audit", "GET"},
+                  {"/api/v1/report", "GET"},
+                  {"/metrics", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;
       HttpResponse response =
@@ -175,7 +179,10 @@ class AdminApi {
 
 HttpServer::Handler MakeAdminHandler(Proxy* proxy) {
   return [api = AdminApi(proxy)](const HttpRequest& request, HttpServer::Responder respond) {
-    api.Handle(request, std::move(respond));
+    api.Handle(request, [respond = std::move(respond)](HttpResponse response) {
+      AddSafetyHeaders(&response);
+      respond(std::move(response));
+    });
   };
 }
 

@@ -88,6 +88,7 @@ void Audit::Add(AuditEntry entry, bool sync) {
   if (entries_.size() > kMaxKept) entries_.pop_front();
   ++recorded_;
   Save(sync);
+  if (listener_) listener_(entries_.back());
 }
 
 void Audit::Retry() {

@@ -12,8 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "nlohmann/json_fwd.hpp"
 #include "proxy/io.h"
@@ -41,6 +43,9 @@ class Audit {
 
   // Both must outlive this object; `directory` is held. `max_file_bytes`: for tests.
   Audit(Storage* storage, const Clock* clock, const std::string& directory, size_t max_file_bytes = kMaxFileBytes);
+
+  // Is told of each entry, once it is on the disk or waits for it.
+  void set_listener(std::function<void(const AuditEntry&)> listener) { listener_ = std::move(listener); }
 
   // What earlier runs have left. An unreadable trail is logged, and gone on with.
   void Load();
@@ -72,6 +77,7 @@ class Audit {
   const Clock* clock_;
   const std::string path_;
   const size_t max_file_bytes_;
+  std::function<void(const AuditEntry&)> listener_;
   std::deque<AuditEntry> entries_;
   std::deque<std::string> unsaved_;  // lines
   std::string trouble_;

@@ -15,6 +15,8 @@
 #include "proxy/cli_backfill.h"
 #include "proxy/cli_flip.h"
 #include "proxy/cli_progress.h"
+#include "proxy/cli_ramp.h"
+#include "proxy/cli_report.h"
 #include "proxy/cli_verify.h"
 
 namespace crossfade {
@@ -69,7 +71,9 @@ class Operator {
   int Reload();
   int Backfill(const BackfillArguments& arguments);
   int Verify(const VerifyArguments& arguments);
-  int Check(bool colours);  // cli_check.cc
+  int Ramp(const RampArguments& arguments);
+  int Check(bool colours);                       // cli_check.cc
+  int Report(const ReportArguments& arguments);  // cli_report.cc
   // `what`: "functions" or "users". cli_copy.cc
   int Copy(const std::string& what);
 
@@ -86,6 +90,7 @@ class Operator {
               const std::function<std::string(const nlohmann::json& status)>& meaning);
   int FollowBackfill();
   int FollowVerify();
+  int FollowRamp(double news_from);
   int WaitAndFlip(const FlipOptions& options, bool colours);
   int TellFlip(const FlipOptions& options, const nlohmann::json& answer, bool colours);
 

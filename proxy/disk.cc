@@ -52,7 +52,7 @@ class DirectoryLock : public Storage::Lock {
   File file_;
 };
 
-absl::Status WriteAll(const File& file, const std::string& path, std::string_view bytes) {
+absl::Status WriteBytes(const File& file, const std::string& path, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t size = write(file.get(), bytes.data(), bytes.size());
     if (size < 0 && errno == EINTR) continue;
@@ -62,12 +62,12 @@ absl::Status WriteAll(const File& file, const std::string& path, std::string_vie
   return absl::OkStatus();
 }
 
-// Writes all of it and waits for the disk.
-absl::Status WriteSynced(const std::string& path, std::string_view bytes) {
+// Writes all of it and, if asked to, waits for the disk.
+absl::Status WriteAll(const std::string& path, std::string_view bytes, bool synced) {
   const File file(path, O_WRONLY | O_CREAT | O_TRUNC);
   if (!file.ok()) return IoError("open " + path);
-  if (absl::Status written = WriteAll(file, path, bytes); !written.ok()) return written;
-  return fdatasync(file.get()) == 0 ? absl::OkStatus() : IoError("sync " + path);
+  if (absl::Status written = WriteBytes(file, path, bytes); !written.ok()) return written;
+  return !synced || fdatasync(file.get()) == 0 ? absl::OkStatus() : IoError("sync " + path);
 }
 
 absl::Status SyncDirectoryOf(const std::string& path) {
@@ -149,7 +149,7 @@ absl::StatusOr<std::optional<std::string>> Disk::Read(const std::string& path) {
 
 absl::Status Disk::Replace(const std::string& path, std::string_view bytes) {
   const std::string temporary = path + ".new";
-  if (absl::Status written = WriteSynced(temporary, bytes); !written.ok()) return written;
+  if (absl::Status written = WriteAll(temporary, bytes, true); !written.ok()) return written;
   if (rename(temporary.c_str(), path.c_str()) != 0) return IoError("rename " + temporary);
   return SyncDirectoryOf(path);
 }
@@ -158,7 +158,7 @@ absl::Status Disk::Append(const std::string& path, std::string_view bytes, bool 
   const File file(path, O_WRONLY | O_CREAT | O_APPEND);
   if (!file.ok()) return IoError("open " + path);
   const off_t before = lseek(file.get(), 0, SEEK_END);
-  absl::Status written = WriteAll(file, path, bytes);
+  absl::Status written = WriteBytes(file, path, bytes);
   if (!written.ok()) {
     const bool undone = before >= 0 && ftruncate(file.get(), before) == 0;
     return undone ? written
@@ -167,6 +167,12 @@ absl::Status Disk::Append(const std::string& path, std::string_view bytes, bool 
   if (!sync) return absl::OkStatus();
   if (fdatasync(file.get()) != 0) return IoError("sync " + path);
   return before == 0 ? SyncDirectoryOf(path) : absl::OkStatus();
+}
+
+absl::Status Disk::ReplaceSoon(const std::string& path, std::string_view bytes) {
+  const std::string temporary = path + ".new";
+  if (absl::Status written = WriteAll(temporary, bytes, false); !written.ok()) return written;
+  return rename(temporary.c_str(), path.c_str()) == 0 ? absl::OkStatus() : IoError("rename " + temporary);
 }
 
 absl::StatusOr<std::unique_ptr<DurableMemory>> Disk::Map(const std::string& path, size_t max_bytes) {

@@ -436,6 +436,7 @@ void Preflight::Finish() {
   }
   last_ = report;
   last_us_ = io_->clock()->NowUs();
+  if (observer_) observer_(report);
   for (const Done& done : waiting) done(report);
 }
 

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "conf/config.h"
@@ -42,6 +43,8 @@ class Preflight {
   // The latest; null: there was none. `last_us`: when it ended, monotonic.
   const Report* last() const { return last_ ? &*last_ : nullptr; }
   int64_t last_us() const { return last_us_; }
+  // Is told of every report, whoever has asked for it.
+  void set_observer(Done observer) { observer_ = std::move(observer); }
 
  private:
   class Course;  // one run
@@ -55,6 +58,7 @@ class Preflight {
   std::vector<Done> waiting_;
   std::optional<Report> last_;
   int64_t last_us_ = 0;
+  Done observer_;
 };
 
 }  // namespace crossfade

@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "nlohmann/json.hpp"
 #include "protocol/chance.h"
 #include "proxy/admin_api.h"
+#include "proxy/admin_events.h"
 #include "proxy/copy_objects.h"
+#include "proxy/ledger.h"
 #include "proxy/preflight.h"
+#include "proxy/ramp.h"
+#include "proxy/report_asker.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -89,6 +94,8 @@ absl::Status Proxy::Open() {
   lane_->set_scripts(&scripts_);
   MakeCopiers(!left.fresh && left.useless.empty());
   MakePrivateParts(name);
+  MakeRamp();
+  MakeReportParts();
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
   if (!listening.ok()) return listening.status();
@@ -106,6 +113,8 @@ absl::Status Proxy::Open() {
   auto http = HttpServer::Start(io_, config_.admin.address, &config_.limits, MakeAdminHandler(this));
   if (!http.ok()) return http.status();
   http_ = std::move(*http);
+  events_ = std::make_unique<AdminEvents>(io_->clock(), this, http_.get());
+  audit_->set_listener([this](const AuditEntry& entry) { events_->Publish("audit", AuditEntryJson(entry)); });
   ConfigChanged();
   lane_->Start();
   replication_->Start();
@@ -177,6 +186,7 @@ void Proxy::OnAccept(std::unique_ptr<Stream> stream) {
   auto client = std::make_unique<Client>(next_client_++, std::move(stream), &config_.limits, &facts_,
                                          static_cast<Client::Owner*>(this));
   client->set_account(&memory_);
+  client->set_counts(&command_counts_);
   if (full || memory_.full()) {
     ++counters_.clients_refused;
     client->Refuse(full ? "ERR max number of clients reached"
@@ -328,6 +338,7 @@ void Proxy::Tick() {
     SweepGoneClients();
     RelieveMemory();
   }
+  ledger_->Tick();
   lane_->WatchSecondary();
   BeginJournalWhenIdle();
   keeper_->NoticeOverflow();
@@ -345,14 +356,18 @@ void Proxy::OnSweepEnded(bool finished) {
   if (finished) dirty_.SweepDone(sweep_->order());
   sweep_pause_ms_ = sweep_->keys_failed() == 0 ? 0 : std::clamp(2 * sweep_pause_ms_, kFirstPauseMs, kLongestPauseMs);
   sweep_again_ms_ = now_ms_monotonic() + sweep_pause_ms_;
+  ledger_->Tick();  // what has differed so far was no surprise
   keeper_->SweepEnded(finished, sweep_->why());
+  ledger_->Tick();
   backfill_->OnSweepEnded(finished);
 }
 
 // Who finds that the stores agree knows nothing yet of when keys expire.
 void Proxy::OnVerified() {
   const bool before = migration().synced == Synced::kYes;
+  ledger_->Tick();
   keeper_->Verified(verify_->result().proves_equality());
+  ledger_->Tick();
   if (!before && migration().synced == Synced::kYes) expiry_scan_->Start();
 }
 

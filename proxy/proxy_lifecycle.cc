@@ -5,7 +5,9 @@
 
 #include "fmt/format.h"
 #include "protocol/sha1.h"
+#include "proxy/ledger.h"
 #include "proxy/proxy.h"
+#include "proxy/ramp.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -144,6 +146,7 @@ void Proxy::Shutdown(std::function<void(bool)> done) {
   shutdown_clients_ = clients_.size();
   listening_.reset();
   backfill_->Suspend();
+  ramp_->Suspend();
   sweep_->Cancel("the proxy was stopped while it copied");
   verify_->Fail("the proxy was stopped");
   repair_->set_urgent(true);
@@ -172,6 +175,7 @@ void Proxy::End() {
   const bool clean = lane_->drained() && dirty_.clean();
   absl::Status saved = keeper_->Save();
   saved.Update(journal_->Close());
+  ledger_->Close();
   if (!saved.ok()) spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
   const size_t unanswered =
       std::count_if(clients_.begin(), clients_.end(), [](const auto& entry) { return entry.second->in_flight() > 0; });

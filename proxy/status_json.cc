@@ -2,6 +2,7 @@
 
 #include "fmt/format.h"
 #include "proxy/admin_backfill.h"
+#include "proxy/admin_ramp.h"
 #include "proxy/admin_verify.h"
 #include "proxy/limits_json.h"
 #include "proxy/proxy.h"
@@ -37,6 +38,9 @@ Json BackendJson(const Proxy& proxy, Side side) {
                {"product", info.product},
                {"version", info.version},
                {"latency_us", {{"p50", link.latency().Percentile(0.5)}, {"p99", link.latency().Percentile(0.99)}}},
+               {"replies",
+                {{"reads", link.latency_of(LatencyClass::kRead).count()},
+                 {"writes", link.latency_of(LatencyClass::kWrite).count()}}},
                {"clock_offset_ms", link.clock().offset_ms},
                {"replies_owed", link.owed()}};
   if (!upstream.up()) json["error"] = upstream.last_error();
@@ -276,9 +280,16 @@ void JobsAttention(const Proxy& proxy, Json* list) {
     list->push_back("the backfill is paused; go on with: crossfade backfill resume");
   }
   VerifyAttention(proxy.verify().result(), list);
+  RampAttention(proxy, list);
 }
 
 }  // namespace
+
+Json AttentionJson(const Proxy& proxy) {
+  Json list = Attention(proxy);
+  JobsAttention(proxy, &list);
+  return list;
+}
 
 Json StatusJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
@@ -319,6 +330,7 @@ Json StatusJson(const Proxy& proxy) {
                    {"expiring", counters.reads_expiring},
                    {"not_comparable", counters.reads_not_comparable},
                    {"fallback", counters.reads_fallback},
+                   {"failed", counters.reads_failed},
                    {"retried", counters.reads_retried}};
   json["clients"] = {{"connected", proxy.clients()},
                      {"total", counters.clients_total},
@@ -349,10 +361,10 @@ Json StatusJson(const Proxy& proxy) {
   json["backends"] = {{"old", BackendJson(proxy, Side::kOld)}, {"new", BackendJson(proxy, Side::kNew)}};
   json["backfill"] = BackfillJson(proxy);
   json["verify"] = VerifyJson(proxy.verify().result(), kVerifyListedInStatus);
+  json["ramp"] = RampJson(proxy, false);
   json["replication"] = ReplicationJson(proxy);
   json["flips"] = FlipsJson(proxy);
-  json["attention"] = Attention(proxy);
-  JobsAttention(proxy, &json["attention"]);
+  json["attention"] = AttentionJson(proxy);
   return json;
 }
 

@@ -37,6 +37,9 @@ class Storage {
   // Adds to the end of the file, which is made if it is missing. On an error nothing was added, or a part of `bytes`.
   // What was added survives the process; `sync`: and a loss of power, once this returns.
   virtual absl::Status Append(const std::string& path, std::string_view bytes, bool sync) = 0;
+  // The same without waiting for the disk: it survives the process, however that ends, and a loss of power only later.
+  // For what is written often and can be lost.
+  virtual absl::Status ReplaceSoon(const std::string& path, std::string_view bytes) { return Replace(path, bytes); }
 
   // The file as memory, made empty if it is missing, never longer than `max_bytes`.
   virtual absl::StatusOr<std::unique_ptr<DurableMemory>> Map(const std::string& path, size_t max_bytes) = 0;

@@ -4,9 +4,9 @@
 //
 // What always holds: while a ramp is under way its guardrails are looked at every kTickMs, also while it is paused, so
 // that reads are back on old that long after a figure has crossed its limit, whether that can be saved or not. Only
-// time in which the proxy ran counts for a step. Whoever else sets reads_new is in charge from then on: the ramp pauses,
-// and its guardrails do nothing until it is resumed. A flip ends it; then reads stay as they are. After its last step
-// nobody watches any more.
+// time in which the proxy ran counts for a step. Whoever else sets reads_new is in charge from then on: the ramp
+// pauses, and its guardrails do nothing until it is resumed. A flip ends it; then reads stay as they are. After its
+// last step nobody watches any more.
 //
 // Owned by Proxy; runs on the loop thread.
 #pragma once
@@ -32,7 +32,7 @@ namespace crossfade {
 // What the proxy knows at one moment. Counts are since its start.
 struct RampReading {
   uint64_t compared = 0, mismatched = 0;
-  uint64_t answered = 0, failed = 0;     // reads meant for new
+  uint64_t answered = 0, failed = 0;  // reads meant for new
   LatencyHistogram old_reads, new_reads;
   double lag_ms = 0;
   uint64_t dirty_keys = 0;
@@ -99,8 +99,8 @@ class Ramp {
   std::optional<RampRecord> record_;
   uint64_t last_number_ = 0;  // of a decision
   std::vector<Guardrail> guardrails_;
-  RampReading base_;        // where the step began, in this run
-  RampFigures carried_;     // what the step had counted in runs before this one
+  RampReading base_;     // where the step began, in this run
+  RampFigures carried_;  // what the step had counted in runs before this one
   int64_t ticked_ms_ = 0;
   int64_t down_since_ms_ = 0;      // 0: it isn't
   int64_t advance_again_ms_ = 0;   // the next step could not be saved: not before then

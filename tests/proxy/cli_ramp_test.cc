@@ -175,8 +175,9 @@ class RampWaitTest : public testing::Test {
 TEST_F(RampWaitTest, TellsEachDecisionOnce) {
   const json start = Decision(7, "start", 1), advance = Decision(8, "advance", 25), done = Decision(9, "done", 25);
   const json before = Decision(6, "done", 9);
-  EXPECT_EQ(Wait({Ramp("running", 1, {start}), Ramp("running", 1, {start}), Ramp("running", 2, {advance, start}),
-                  Ramp("running", 2, {advance, start}), Ramp("done", 2, {done, advance, start})}),
+  EXPECT_EQ(Wait({Ramp("running", 1, json::array({start})), Ramp("running", 1, json::array({start})),
+                  Ramp("running", 2, {advance, start}), Ramp("running", 2, {advance, start}),
+                  Ramp("done", 2, {done, advance, start})}),
             kExitDone);
   const std::string text = progress_.str();
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
@@ -186,8 +187,9 @@ TEST_F(RampWaitTest, TellsEachDecisionOnce) {
 
 TEST_F(RampWaitTest, AStatusBeginsWithWhatIsNew) {
   const json start = Decision(7, "start", 1), trip = Decision(8, "trip", 0);
-  EXPECT_EQ(Wait({Ramp("running", 1, {start}), Ramp("running", 1, {start}), Ramp("tripped", 1, {trip, start})}, 1000,
-                 "status"),
+  EXPECT_EQ(Wait({Ramp("running", 1, json::array({start})), Ramp("running", 1, json::array({start})),
+                  Ramp("tripped", 1, {trip, start})},
+                 1000, "status"),
             kExitNotTrue);
   EXPECT_THAT(progress_.str(), Not(HasSubstr("start")));
   EXPECT_THAT(progress_.str(), HasSubstr("trip "));

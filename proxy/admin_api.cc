@@ -11,10 +11,15 @@
 #include "protocol/secret.h"
 #include "proxy/admin_backfill.h"
 #include "proxy/admin_copy.h"
+#include "proxy/admin_events.h"
 #include "proxy/admin_fields.h"
+#include "proxy/admin_guard.h"
 #include "proxy/admin_preflight.h"
 #include "proxy/admin_ramp.h"
+#include "proxy/admin_report.h"
 #include "proxy/admin_verify.h"
+#include "proxy/console_page.h"
+#include "proxy/metrics.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -31,16 +36,16 @@ class AdminApi {
   void Handle(const HttpRequest& request, const HttpServer::Responder& respond) const {
     if (request.path == "/healthz") return respond(JsonResponse({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
     if (request.path == "/readyz") return respond(Ready());
-    if (const auto origin = request.headers.find("origin");
-        origin != request.headers.end() && !SameOrigin(request, origin->second)) {
-      return respond(HttpError(403, "requests from another site's pages are refused"));
-    }
+    if (auto file = GetConsole(request)) return respond(*std::move(file));
+    const bool has_token = !proxy_->admin_token().empty();
+    if (auto refusal = RefuseForeign(request, proxy_->config().admin.address, has_token)) return respond(*refusal);
     if (!Allowed(request)) {
       HttpResponse response = HttpError(401, "a token is needed: Authorization: Bearer TOKEN");
       response.headers["WWW-Authenticate"] = "Bearer";
       return respond(std::move(response));
     }
     const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
+    if (call == "GET /api/v1/events") return respond(proxy_->events()->Begin());
     if (call == "GET /api/v1/status") return respond(JsonResponse(StatusJson(*proxy_)));
     if (call == "PATCH /api/v1/routing") return PatchRouting(request, respond);
     if (call == "POST /api/v1/flip") return PostFlip(request, respond);
@@ -54,7 +59,9 @@ class AdminApi {
     if (request.path == "/api/v1/ramp" && IsRampCall(request)) return respond(HandleRamp(proxy_, request));
     if (call == "GET /api/v1/preflight") return GetPreflight(proxy_, respond);
     if (call == "POST /api/v1/copy") return PostCopy(proxy_, request, respond);
+    if (call == "GET /api/v1/report") return GetReport(proxy_, request, respond);
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
+    if (call == "GET /metrics") return respond(GetMetrics(*proxy_));
     respond(NoRoute(request));
   }
 
@@ -63,12 +70,6 @@ class AdminApi {
     if (proxy_->admin_token().empty()) return true;
     const auto found = request.headers.find("authorization");
     return found != request.headers.end() && SecretsEqual(found->second, "Bearer " + proxy_->admin_token());
-  }
-
-  // A page of another site can make a browser on this machine send requests here; it can't hide where it comes from.
-  static bool SameOrigin(const HttpRequest& request, const std::string& origin) {
-    const auto host = request.headers.find("host");
-    return host != request.headers.end() && origin == "http://" + host->second;
   }
 
   // The primary decides: a dead secondary must not take the proxy out of rotation.
@@ -169,14 +170,12 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path : {"/api/v1/report", "/metrics", "/"}) {
-      if (request.path == path)
-        return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
-    }
     const struct {
       const char* path;
       const char* methods;
-    } routes[] = {{"/api/v1/status", "GET"},
+    } routes[] = {{"/", "GET"},
+                  {"/api/v1/status", "GET"},
+                  {"/api/v1/events", "GET"},
                   {"/api/v1/routing", "PATCH"},
                   {"/api/v1/flip", "POST"},
                   {"/api/v1/reload", "POST"},
@@ -186,7 +185,9 @@ class AdminApi {
                   {"/api/v1/ramp", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/mismatches", "GET"},
                   {"/api/v1/preflight", "GET"},
-                  {"/api/v1/copy", "POST"}};
+                  {"/api/v1/report", "GET"},
+                  {"/api/v1/copy", "POST"},
+                  {"/metrics", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;
       HttpResponse response =
@@ -218,7 +219,10 @@ absl::StatusOr<std::string> ReadAdminToken(const AdminConfig& config) {
 
 HttpServer::Handler MakeAdminHandler(Proxy* proxy) {
   return [api = AdminApi(proxy)](const HttpRequest& request, HttpServer::Responder respond) {
-    api.Handle(request, respond);
+    api.Handle(request, [respond = std::move(respond)](HttpResponse response) {
+      AddSafetyHeaders(&response);
+      respond(std::move(response));
+    });
   };
 }
 

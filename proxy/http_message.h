@@ -23,12 +23,14 @@ struct HttpResponse {
   std::string content_type = "application/json";
   std::string body;
   std::map<std::string, std::string> headers;  // besides content-type, content-length, connection
+  // It has no end: the body is its beginning, and HttpServer::Publish appends. It ends with its connection.
+  bool stream = false;
 };
 
 // A JSON error body with its status: {"error": message}.
 HttpResponse HttpError(int status, std::string_view message);
 
-// Renders a response with its head. `keep_alive` decides the connection header.
+// Renders a response with its head. `keep_alive` decides the connection header, but for a stream.
 std::string RenderResponse(const HttpResponse& response, bool keep_alive);
 
 inline constexpr size_t kMaxHttpHeadBytes = 16 << 10;

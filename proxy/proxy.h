@@ -45,14 +45,18 @@
 #include "proxy/verify.h"
 #include "proxy/waiting_room.h"
 #include "proxy/watches.h"
+#include "routing/command_counts.h"
 #include "routing/module_commands.h"
 #include "routing/script_book.h"
 
 namespace crossfade {
 
+class AdminEvents;
+class Ledger;
 class ObjectCopy;
 class Preflight;
 class Ramp;
+class ReportAsker;
 
 class Proxy : private Lane::Owner,
               private Client::Owner,
@@ -102,6 +106,9 @@ class Proxy : private Lane::Owner,
   Preflight* preflight() const { return preflight_.get(); }
   ObjectCopy* object_copy() const { return object_copy_.get(); }
   Ramp* ramp() const { return ramp_.get(); }
+  ReportAsker* report_asker() const { return report_asker_.get(); }
+  Ledger* ledger() const { return ledger_.get(); }
+  Storage* storage() const { return storage_; }
 
   const Config& config() const { return config_; }
   const Lane& lane() const { return *lane_; }
@@ -109,6 +116,7 @@ class Proxy : private Lane::Owner,
   const Journal& journal() const { return *journal_; }
   const ExpiryWatch& expiry() const { return expiry_; }
   const Counters& counters() const { return counters_; }
+  const CommandCounts& command_counts() const { return command_counts_; }
   const Coverage& coverage() const { return coverage_; }
   const Migration& migration() const { return keeper_->migration(); }
   const Sweep& sweep() const { return *sweep_; }
@@ -131,6 +139,7 @@ class Proxy : private Lane::Owner,
   const ClientCommands::Clients& all_clients() const { return clients_; }
   const MemoryAccount& memory() const { return memory_; }
   const HttpServer& http() const { return *http_; }
+  AdminEvents* events() const { return events_.get(); }
   uint64_t reached(ClientLimit limit) const { return client_limits_[static_cast<size_t>(limit)]; }
   const std::string& admin_token() const { return admin_token_; }
   const std::string& config_file() const { return config_file_; }
@@ -149,6 +158,7 @@ class Proxy : private Lane::Owner,
   void OnAccept(std::unique_ptr<Stream> stream);
   void Hold(bool holding);
   void Tick();
+  void MakeReportParts();
   void SweepIfDue();
   void GiveUpCopying(const std::string& why);
   std::string WhyBusy() const;
@@ -236,6 +246,7 @@ class Proxy : private Lane::Owner,
   DirtySet dirty_;
   ExpiryWatch expiry_;
   Counters counters_;
+  CommandCounts command_counts_;
   Coverage coverage_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Lane> lane_;
@@ -262,8 +273,11 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Preflight> preflight_;
   std::unique_ptr<ObjectCopy> object_copy_;
   std::unique_ptr<Ramp> ramp_;
+  std::unique_ptr<ReportAsker> report_asker_;
+  std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<AdminEvents> events_;
   uint64_t next_client_ = 1;
   uint64_t dice_;
   int64_t next_second_ms_ = 0;

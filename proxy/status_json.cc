@@ -38,6 +38,9 @@ Json BackendJson(const Proxy& proxy, Side side) {
                {"product", info.product},
                {"version", info.version},
                {"latency_us", {{"p50", link.latency().Percentile(0.5)}, {"p99", link.latency().Percentile(0.99)}}},
+               {"replies",
+                {{"reads", link.latency_of(LatencyClass::kRead).count()},
+                 {"writes", link.latency_of(LatencyClass::kWrite).count()}}},
                {"clock_offset_ms", link.clock().offset_ms},
                {"replies_owed", link.owed()}};
   if (!upstream.up()) json["error"] = upstream.last_error();
@@ -289,6 +292,12 @@ void JobsAttention(const Proxy& proxy, Json* list) {
 
 }  // namespace
 
+Json AttentionJson(const Proxy& proxy) {
+  Json list = Attention(proxy);
+  JobsAttention(proxy, &list);
+  return list;
+}
+
 Json StatusJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
   const Lane& lane = proxy.lane();
@@ -353,8 +362,7 @@ Json StatusJson(const Proxy& proxy) {
   json["ramp"] = RampJson(proxy, false);
   json["replication"] = ReplicationJson(proxy);
   json["flips"] = FlipsJson(proxy);
-  json["attention"] = Attention(proxy);
-  JobsAttention(proxy, &json["attention"]);
+  json["attention"] = AttentionJson(proxy);
   return json;
 }
 

@@ -59,6 +59,7 @@ constexpr AdminRequest kAdminRequests[] = {
     {"PATCH", "/api/v1/routing", R"({"secondary": "replica", "replace": true})"},
     {"PATCH", "/api/v1/routing", R"({"secondary": "follow", "snapshot_loaded": true})"},
     {"PATCH", "/api/v1/routing", R"({"secondary": "follow", "snapshot_elsewhere": true})"},
+    {"GET", "/metrics", ""},
 };
 // With a body that the input says.
 constexpr struct {

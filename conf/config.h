@@ -103,8 +103,8 @@ struct VerifyConfig {
   int64_t keys_per_second = 5000;
 };
 
-// The guardrails of a ramp (routing/ramp_rules.h): beyond any of these, reads go back to old. `crossfade ramp start` may
-// name others.
+// The guardrails of a ramp (routing/ramp_rules.h): beyond any of these, reads go back to old. `crossfade ramp start`
+// may name others.
 struct RampConfig {
   double max_mismatch_rate = 0.001;  // of the compared reads, as a share
   double max_error_rate = 0.01;      // of the reads meant for new, as a share

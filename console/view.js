@@ -255,7 +255,7 @@ export function showRamp(ramp, details) {
   $("ramp-start").disabled = false;
   putRows($("guardrails"), guardrails ?? [], guardrail);
   $("decisions-box").hidden = !details?.decisions?.length;
-  putRows($("decisions"), (details?.decisions ?? []).slice(-20).reverse(), (one) =>
+  putRows($("decisions"), (details?.decisions ?? []).slice(0, 20), (one) =>
     element("li", `${moment(one.at_ms)} ${one.decision}, ${percent(one.reads_new)}: ${one.reason}`),
   );
 }

@@ -83,9 +83,9 @@ size_t Steps(const json& ramp) {
 
 std::string GuardrailLine(const json& rail) {
   const std::string state = TextAt(rail, {"state"}, "?");
-  return fmt::format("  {:<8}  {:<14} {:>10.4g}  limit {:<8.4g} {:>10} samples{}\n", state == "no_data" ? "no data" : state,
-                     TextAt(rail, {"name"}, "?"), NumberAt(rail, {"value"}), NumberAt(rail, {"limit"}),
-                     Grouped(NumberAt(rail, {"samples"})),
+  return fmt::format("  {:<8}  {:<14} {:>10.4g}  limit {:<8.4g} {:>10} samples{}\n",
+                     state == "no_data" ? "no data" : state, TextAt(rail, {"name"}, "?"), NumberAt(rail, {"value"}),
+                     NumberAt(rail, {"limit"}), Grouped(NumberAt(rail, {"samples"})),
                      Find(rail, {"text"}) != nullptr ? "  " + Printable(TextAt(rail, {"text"})) : "");
 }
 
@@ -161,18 +161,19 @@ void AddRampOptions(CLI::App* command, RampArguments* arguments) {
 }
 
 std::string RampDecisionLine(const json& decision) {
-  std::string line = fmt::format("{}  {:<8} {:>5} %  {}", Clock(NumberAt(decision, {"at_ms"})),
-                                 TextAt(decision, {"decision"}, "?"), TextAt(decision, {"reads_new"}, "?"),
-                                 Printable(TextAt(decision, {"reason"})));
+  std::string line =
+      fmt::format("{}  {:<8} {:>5} %  {}", Clock(NumberAt(decision, {"at_ms"})), TextAt(decision, {"decision"}, "?"),
+                  TextAt(decision, {"reads_new"}, "?"), Printable(TextAt(decision, {"reason"})));
   const json* figures = Find(decision, {"figures"});
   if (figures == nullptr || NumberAt(*figures, {"elapsed_ms"}) <= 0) return line;
-  return line + fmt::format("  ({} of {} compared differ, {} of {} failed, p99 {:.1f} ms against {:.1f}, lag {:.0f} ms, "
-                            "{} dirty)",
-                            Grouped(NumberAt(*figures, {"mismatched"})), Grouped(NumberAt(*figures, {"compared"})),
-                            Grouped(NumberAt(*figures, {"failed"})),
-                            Grouped(NumberAt(*figures, {"answered"}) + NumberAt(*figures, {"failed"})),
-                            NumberAt(*figures, {"new_p99_us"}) / 1000, NumberAt(*figures, {"old_p99_us"}) / 1000,
-                            NumberAt(*figures, {"lag_ms"}), Grouped(NumberAt(*figures, {"dirty_keys"})));
+  return line + fmt::format(
+                    "  ({} of {} compared differ, {} of {} failed, p99 {:.1f} ms against {:.1f}, lag {:.0f} ms, "
+                    "{} dirty)",
+                    Grouped(NumberAt(*figures, {"mismatched"})), Grouped(NumberAt(*figures, {"compared"})),
+                    Grouped(NumberAt(*figures, {"failed"})),
+                    Grouped(NumberAt(*figures, {"answered"}) + NumberAt(*figures, {"failed"})),
+                    NumberAt(*figures, {"new_p99_us"}) / 1000, NumberAt(*figures, {"old_p99_us"}) / 1000,
+                    NumberAt(*figures, {"lag_ms"}), Grouped(NumberAt(*figures, {"dirty_keys"})));
 }
 
 std::string RampLine(const json& ramp) {

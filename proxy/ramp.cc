@@ -99,8 +99,9 @@ absl::Status Ramp::Start(const RampOptions& options) {
   BeginStep(0);
   guardrails_ = JudgeRamp(limits(), Look(), options.every_ms).guardrails;
   timer_->Start(kTickMs, kTickMs);
-  Note("start", fmt::format("{} steps of {} s; reads_new was {}", options.steps.size(),
-                            static_cast<double>(options.every_ms) / 1000, Percent(before)),
+  Note("start",
+       fmt::format("{} steps of {} s; reads_new was {}", options.steps.size(),
+                   static_cast<double>(options.every_ms) / 1000, Percent(before)),
        {});
   return absl::OkStatus();
 }
@@ -122,8 +123,8 @@ absl::Status Ramp::SetPaused(bool paused) {
     if (const absl::Status changed = parts_.keeper->Change(change, parts_.next_order()); !changed.ok()) return changed;
     record_->taken_over = false;
     BeginStep(record_->step);
-    Move(RampState::kRunning, "resume", fmt::format("asked for; the step begins anew with {}", Percent(*change.reads_new)),
-         Look());
+    Move(RampState::kRunning, "resume",
+         fmt::format("asked for; the step begins anew with {}", Percent(*change.reads_new)), Look());
   } else {
     Move(RampState::kRunning, "resume", "asked for", Look());
   }
@@ -295,13 +296,13 @@ void Ramp::Note(const char* decision, const std::string& reason, const RampFigur
   entry.reason = reason;
   entry.figures = figures;
   if (record_->entries.size() > RampRecord::kMostEntries) record_->entries.pop_front();
-  spdlog::log(record_->state == RampState::kTripped ? spdlog::level::warn : spdlog::level::info,
-              "event=ramp_{} reads_new={:g} step={} of={} elapsed_ms={} compared={} mismatched={} answered={} failed={} "
-              "old_p99_us={} new_p99_us={} new_slow={} new_timed={} lag_ms={:.1f} dirty_keys={} down_ms={} reason=\"{}\"",
-              decision, entry.reads_new, record_->step + 1, record_->options.steps.size(), figures.elapsed_ms,
-              figures.compared, figures.mismatched, figures.answered, figures.failed, figures.old_p99_us,
-              figures.new_p99_us, figures.new_slow, figures.new_timed, figures.lag_ms, figures.dirty_keys,
-              figures.down_ms, reason);
+  spdlog::log(
+      record_->state == RampState::kTripped ? spdlog::level::warn : spdlog::level::info,
+      "event=ramp_{} reads_new={:g} step={} of={} elapsed_ms={} compared={} mismatched={} answered={} failed={} "
+      "old_p99_us={} new_p99_us={} new_slow={} new_timed={} lag_ms={:.1f} dirty_keys={} down_ms={} reason=\"{}\"",
+      decision, entry.reads_new, record_->step + 1, record_->options.steps.size(), figures.elapsed_ms, figures.compared,
+      figures.mismatched, figures.answered, figures.failed, figures.old_p99_us, figures.new_p99_us, figures.new_slow,
+      figures.new_timed, figures.lag_ms, figures.dirty_keys, figures.down_ms, reason);
   Save();
   if (parts_.told) parts_.told(decision, before, migration().routing.reads_new, reason);
 }

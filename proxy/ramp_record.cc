@@ -112,10 +112,10 @@ bool ReadFigures(const Json& json, RampFigures* figures) {
 }
 
 Json FiguresJson(const RampFigures& figures) {
-  return {{"elapsed_ms", figures.elapsed_ms}, {"compared", figures.compared},     {"mismatched", figures.mismatched},
-          {"answered", figures.answered},     {"failed", figures.failed},         {"old_timed", figures.old_timed},
-          {"new_timed", figures.new_timed},   {"new_slow", figures.new_slow},     {"old_p99_us", figures.old_p99_us},
-          {"new_p99_us", figures.new_p99_us}, {"lag_ms", figures.lag_ms},         {"dirty_keys", figures.dirty_keys},
+  return {{"elapsed_ms", figures.elapsed_ms}, {"compared", figures.compared}, {"mismatched", figures.mismatched},
+          {"answered", figures.answered},     {"failed", figures.failed},     {"old_timed", figures.old_timed},
+          {"new_timed", figures.new_timed},   {"new_slow", figures.new_slow}, {"old_p99_us", figures.old_p99_us},
+          {"new_p99_us", figures.new_p99_us}, {"lag_ms", figures.lag_ms},     {"dirty_keys", figures.dirty_keys},
           {"down_ms", figures.down_ms}};
 }
 

@@ -1,6 +1,6 @@
-// A ramp as it stands: what was asked for, the step that it is in, what that step has counted, and the decisions so far.
-// Plain data, and its text in the state directory (`ramp.json`). Proxy/ramp fills it; the admin API and the status show
-// it.
+// A ramp as it stands: what was asked for, the step that it is in, what that step has counted, and the decisions so
+// far. Plain data, and its text in the state directory (`ramp.json`). Proxy/ramp fills it; the admin API and the status
+// show it.
 //
 // What always holds: whatever is in the file, reading it does no harm, and what is read can be gone on with: the steps
 // ascend, the step is one of them, and no figure is beyond what can be computed with.

@@ -256,6 +256,19 @@ Json JournalJson(const Proxy& proxy) {
           {"unlogged", in_flight.unlogged() + dirty.unlogged()}};
 }
 
+Json ReadsJson(const Counters& counters) {
+  return {{"old", counters.reads[0]},
+          {"new", counters.reads[1]},
+          {"compared", counters.reads_compared},
+          {"mismatched", counters.reads_mismatched},
+          {"unconfirmed", counters.reads_unconfirmed},
+          {"expiring", counters.reads_expiring},
+          {"not_comparable", counters.reads_not_comparable},
+          {"fallback", counters.reads_fallback},
+          {"failed", counters.reads_failed},
+          {"retried", counters.reads_retried}};
+}
+
 Json SettleJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
   return {{"waiting", proxy.settle().waiting()},  {"limit", proxy.config().limits.settle_keys},
@@ -322,16 +335,7 @@ Json StatusJson(const Proxy& proxy) {
                     {"unknown_outcomes", counters.unknown_outcomes},
                     {"acks_failed", counters.acks_failed},
                     {"both_refused", counters.both_refused}};
-  json["reads"] = {{"old", counters.reads[0]},
-                   {"new", counters.reads[1]},
-                   {"compared", counters.reads_compared},
-                   {"mismatched", counters.reads_mismatched},
-                   {"unconfirmed", counters.reads_unconfirmed},
-                   {"expiring", counters.reads_expiring},
-                   {"not_comparable", counters.reads_not_comparable},
-                   {"fallback", counters.reads_fallback},
-                   {"failed", counters.reads_failed},
-                   {"retried", counters.reads_retried}};
+  json["reads"] = ReadsJson(counters);
   json["clients"] = {{"connected", proxy.clients()},
                      {"total", counters.clients_total},
                      {"refused", counters.clients_refused},

@@ -16,10 +16,14 @@ constexpr double kBeyondP99 = 0.01;  // the share of replies that may be slower 
 
 // One guardrail over a share of reads. `what`: "compared reads differ".
 Guardrail ShareOf(const char* name, uint64_t bad, uint64_t of, double limit, int64_t min_samples, const char* what) {
-  Guardrail rail{.name = name, .value = of == 0 ? 0 : static_cast<double>(bad) / static_cast<double>(of),
-                 .limit = limit, .samples = of, .state = GuardrailState::kOk, .text = {}};
-  const std::string figure = fmt::format("{} {:.3g} % ({} of {} {}), the limit is {:g} %", name, 100 * rail.value, bad,
-                                         of, what, 100 * limit);
+  Guardrail rail{.name = name,
+                 .value = of == 0 ? 0 : static_cast<double>(bad) / static_cast<double>(of),
+                 .limit = limit,
+                 .samples = of,
+                 .state = GuardrailState::kOk,
+                 .text = {}};
+  const std::string figure =
+      fmt::format("{} {:.3g} % ({} of {} {}), the limit is {:g} %", name, 100 * rail.value, bad, of, what, 100 * limit);
   // A single one is chance, unless none is allowed.
   const bool enough = limit <= 0 ? bad > 0 : bad >= 2 && of >= kFewest;
   if (enough && SurelyAbove(bad, of, limit)) {
@@ -36,8 +40,12 @@ Guardrail ShareOf(const char* name, uint64_t bad, uint64_t of, double limit, int
 }
 
 Guardrail P99Of(const RampConfig& limits, const RampFigures& figures) {
-  Guardrail rail{.name = "p99_ratio", .value = 0, .limit = limits.max_p99_ratio,
-                 .samples = std::min(figures.old_timed, figures.new_timed), .state = GuardrailState::kOk, .text = {}};
+  Guardrail rail{.name = "p99_ratio",
+                 .value = 0,
+                 .limit = limits.max_p99_ratio,
+                 .samples = std::min(figures.old_timed, figures.new_timed),
+                 .state = GuardrailState::kOk,
+                 .text = {}};
   if (figures.new_timed > 0 && figures.old_timed > 0) {
     rail.value =
         static_cast<double>(figures.new_p99_us) / static_cast<double>(std::max<int64_t>(1, figures.old_p99_us));
@@ -54,8 +62,7 @@ Guardrail P99Of(const RampConfig& limits, const RampFigures& figures) {
         "{:g} ms on{}",
         rail.value, figures.new_timed, static_cast<double>(figures.new_p99_us) / 1000,
         static_cast<double>(figures.old_p99_us) / 1000, limits.max_p99_ratio,
-        static_cast<double>(limits.latency_floor_ms),
-        surely ? "" : ", but that may be chance: more reads will tell");
+        static_cast<double>(limits.latency_floor_ms), surely ? "" : ", but that may be chance: more reads will tell");
   }
   return rail;
 }
@@ -70,8 +77,7 @@ Guardrail NowOf(const char* name, double value, double limit, const char* unit) 
 }
 
 Guardrail DownOf(const RampConfig& limits, int64_t down_ms) {
-  Guardrail rail =
-      NowOf("down_ms", static_cast<double>(down_ms), static_cast<double>(limits.max_down_ms), " ms");
+  Guardrail rail = NowOf("down_ms", static_cast<double>(down_ms), static_cast<double>(limits.max_down_ms), " ms");
   if (rail.state == GuardrailState::kTripped) {
     rail.text = fmt::format("down_ms {}: new is not to be reached, or left alone by the breaker, for longer than {} ms",
                             down_ms, limits.max_down_ms);
@@ -102,7 +108,8 @@ std::string WhyNotSteps(const std::vector<double>& steps) {
   double before = 0;
   for (double step : steps) {
     if (!(step > 0 && step <= 100)) return fmt::format("expected percentages above 0 and up to 100, got {:g}", step);
-    if (step <= before) return fmt::format("expected each to be above the one before, got {:g} after {:g}", step, before);
+    if (step <= before)
+      return fmt::format("expected each to be above the one before, got {:g} after {:g}", step, before);
     before = step;
   }
   return {};
@@ -142,8 +149,12 @@ RampVerdict JudgeRamp(const RampConfig& limits, const RampFigures& figures, int6
       NowOf("lag_ms", figures.lag_ms, static_cast<double>(limits.max_lag_ms), " ms"),
       NowOf("dirty_keys", static_cast<double>(figures.dirty_keys), static_cast<double>(limits.max_dirty_keys), ""),
       DownOf(limits, figures.down_ms)};
-  Guardrail readable{.name = "unreadable", .value = figures.unreadable.empty() ? 0.0 : 1.0, .limit = 0, .samples = 1,
-                     .state = GuardrailState::kOk, .text = {}};
+  Guardrail readable{.name = "unreadable",
+                     .value = figures.unreadable.empty() ? 0.0 : 1.0,
+                     .limit = 0,
+                     .samples = 1,
+                     .state = GuardrailState::kOk,
+                     .text = {}};
   if (!figures.unreadable.empty()) {
     readable.state = GuardrailState::kTripped;
     readable.text = "unreadable: " + figures.unreadable;

@@ -119,7 +119,8 @@ TEST(RampRulesTest, EachKindOfDataIsNeeded) {
   };
   EXPECT_THAT(hold([](RampFigures* figures, uint64_t n) { figures->compared = n; }), HasSubstr("mismatch_rate: 199"));
   EXPECT_THAT(hold([](RampFigures* figures, uint64_t n) { figures->answered = n; }), HasSubstr("error_rate: 199"));
-  EXPECT_THAT(hold([](RampFigures* figures, uint64_t n) { figures->old_timed = n; }), HasSubstr("199 reads timed on old"));
+  EXPECT_THAT(hold([](RampFigures* figures, uint64_t n) { figures->old_timed = n; }),
+              HasSubstr("199 reads timed on old"));
   EXPECT_THAT(hold([](RampFigures* figures, uint64_t n) { figures->new_timed = n; }), HasSubstr("and 199 on new"));
 }
 
@@ -209,8 +210,9 @@ TEST(RampRulesTest, P99Trips) {
   figures.new_slow = 30;
   const RampVerdict verdict = Judge(figures);
   EXPECT_EQ(verdict.move, RampMove::kTrip);
-  EXPECT_EQ(verdict.reason,
-            "p99_ratio 2.0 (99 % of 1000 reads took at most 8.0 ms on new, 4.0 ms on old), the limit is 2 from 5 ms on");
+  EXPECT_EQ(
+      verdict.reason,
+      "p99_ratio 2.0 (99 % of 1000 reads took at most 8.0 ms on new, 4.0 ms on old), the limit is 2 from 5 ms on");
   EXPECT_EQ(Rail(verdict, "p99_ratio").samples, 1000u);
 }
 

@@ -63,7 +63,7 @@ ReportSection Criteria(const ReportFigures& figures) {
   ReportSection section{"criteria", "What was demanded, and what was found", {}, false};
   ReportTable table;
   table.columns = {{"Verdict", false}, {"Criterion", false}, {"Demanded", false},
-                   {"Found", false},   {"Sample", true},     {"95 % bound", true}};
+                   {"Found", false},   {"Sample", false},    {"95 % bound", false}};
   table.verdict_column = 0;
   ReportTable open;
   open.columns = {{"Verdict", false}, {"Criterion", false}, {"What to do", false}};

@@ -91,7 +91,7 @@ ReportSection Check(const ReportFigures& figures) {
 }
 
 ReportSection Flips(const ReportFigures& figures) {
-  ReportSection section{"flips", "Flips and rollbacks", {}, true};
+  ReportSection section{"flips", "Flips and rollbacks", {}, false};
   ReportTable table;
   table.columns = {{"When", false},
                    {"Primary from then on", false},
@@ -174,7 +174,7 @@ ReportSection Runs(const ReportFigures& figures) {
 }
 
 ReportSection CountersOf(const ReportFigures& figures) {
-  ReportSection section{"counters", "Raw counters", {}, true};
+  ReportSection section{"counters", "Raw counters", {}, false};
   ReportTable table;
   table.columns = {{"Counter", false}, {"Ever", true}, {"While the stores were taken to agree", true}};
   Counters all = figures.ledger.all, agreed = figures.ledger.agreed;

@@ -15,7 +15,7 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 62rem; background:
 h1 { margin: 0 0 .25rem; font-size: 1.65rem; line-height: 1.25; }
 h2 { margin: 2.4rem 0 .6rem; padding-bottom: .2rem; border-bottom: 1px solid #cfd6df; font-size: 1.2rem; }
 p { margin: .6rem 0; max-width: 52rem; }
-.verdict { margin: 1.2rem 0 0; padding: .9rem 1.1rem; border: 1px solid; border-left-width: .5rem; border-radius: 4px; }
+.verdict { max-width: none; margin: 1.2rem 0 0; padding: .9rem 1.1rem; border: 1px solid; border-left-width: .5rem; border-radius: 4px; }
 .verdict strong { display: block; font-size: 1.5rem; letter-spacing: .02em; }
 .verdict.PASS { border-color: #2f7d4f; background: #eef7f1; }
 .verdict.INSUFFICIENT { border-color: #b07d12; background: #fdf7e8; }
@@ -26,8 +26,8 @@ a { color: #1d5fa8; }
 table { border-collapse: collapse; width: 100%; margin: .6rem 0 1rem; font-size: .87rem; }
 th, td { padding: .32rem .55rem; border-bottom: 1px solid #e2e7ee; text-align: left; vertical-align: top; }
 th { border-bottom: 1.5px solid #98a4b3; background: #f5f7fa; font-weight: 600; }
-td { overflow-wrap: anywhere; }
-td.n, th.n { text-align: right; overflow-wrap: normal; font-variant-numeric: tabular-nums; }
+td.long { overflow-wrap: anywhere; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } td.n { white-space: nowrap; }
 td.v { white-space: nowrap; font-weight: 700; }
 td.v.PASS { color: #23643d; } td.v.INSUFFICIENT { color: #7a5400; } td.v.FAIL { color: #a11b14; }
 table.plain { width: auto; } table.plain th { background: none; border: 0; padding: 0; }
@@ -53,12 +53,24 @@ table.sign td:first-child { width: 9rem; } table.sign th { background: none; bor
   .wide { overflow: visible; }
   table { font-size: 8.2pt; } th, td { padding: 2pt 4pt; }
   thead { display: table-header-group; }
-  tr, li, svg, .verdict, table.sign { break-inside: avoid; }
+  tr, li, p, svg, .verdict, table.sign { break-inside: avoid; }
+  svg.plot { max-width: 150mm; margin: 2mm 0; }
   h2, .above { break-after: avoid; }
   section.page { break-before: page; }
   .verdict, th, svg .old, td.v { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
 )";
+
+// A key, a hash: it may be broken anywhere, or the table would be as wide as it is.
+bool HasLongWord(std::string_view text) {
+  constexpr size_t kLong = 24;
+  size_t length = 0;
+  for (const char c : text) {
+    length = c == ' ' ? 0 : length + 1;
+    if (length > kLong) return true;
+  }
+  return false;
+}
 
 void AppendTable(const ReportTable& table, std::string* out) {
   if (table.rows.empty()) {
@@ -82,7 +94,8 @@ void AppendTable(const ReportTable& table, std::string* out) {
       if (static_cast<int>(i) == table.verdict_column) {
         *out += fmt::format("<td class=\"v {}\">{}</td>", text, text);
       } else {
-        *out += fmt::format("<td{}>{}</td>", table.columns[i].number ? " class=\"n\"" : "", text);
+        const char* kind = table.columns[i].number ? " class=\"n\"" : HasLongWord(row[i]) ? " class=\"long\"" : "";
+        *out += fmt::format("<td{}>{}</td>", kind, text);
       }
     }
     *out += "</tr>\n";
@@ -125,7 +138,8 @@ void AppendBlock(const ReportBlock& block, std::string* out) {
 
 std::string HtmlText(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     const auto byte = static_cast<unsigned char>(c);
     switch (c) {
       case '&':
@@ -142,6 +156,9 @@ std::string HtmlText(std::string_view text) {
         break;
       case '\'':
         out += "&#39;";
+        break;
+      case ' ':  // a figure stays with its unit
+        out += text.substr(i + 1, 1) == "%" ? "\xc2\xa0" : " ";
         break;
       default:
         out += byte < 0x20 || byte == 0x7f ? "\xef\xbf\xbd" : std::string(1, c);

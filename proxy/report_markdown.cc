@@ -30,14 +30,14 @@ void AppendTable(const ReportTable& table, std::string* out) {
 }
 
 void AppendBlock(const ReportBlock& block, std::string* out) {
+  if (block.is == ReportBlock::Is::kPlot) return;  // the table above it says the same; the HTML report draws it
   if (!block.text.empty()) *out += MarkdownText(block.text) + "\n\n";
   switch (block.is) {
     case ReportBlock::Is::kText:
+    case ReportBlock::Is::kPlot:
       break;
     case ReportBlock::Is::kTable:
       AppendTable(block.table, out);
-      break;
-    case ReportBlock::Is::kPlot:  // the table above it says the same in figures; the HTML report draws it
       break;
     case ReportBlock::Is::kChecklist:
       for (const std::string& item : block.items) *out += "- [ ] " + MarkdownText(item) + "\n";

@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "fmt/format.h"
 #include "proxy/report_sections.h"
@@ -8,7 +11,7 @@ namespace crossfade {
 
 namespace {
 
-constexpr size_t kMostRows = 60;
+constexpr size_t kMostRows = 150;
 
 const char* ClassName(LatencyClass what) {
   return what == LatencyClass::kRead ? "reads" : "writes";
@@ -38,6 +41,7 @@ ReportSection LatencySection(const ReportFigures& figures) {
   for (LatencyClass what : kLatencyClasses) {
     ReportBlock block;
     block.is = ReportBlock::Is::kPlot;
+    block.text = fmt::format("Latency of {}; dashed: p99.", ClassName(what));
     block.plot = {fmt::format("latency-{}", ClassName(what)), fmt::format("Latency of {}", ClassName(what)),
                   figures.ledger.latency_of(Side::kOld, what), figures.ledger.latency_of(Side::kNew, what)};
     section.blocks.push_back(std::move(block));
@@ -76,7 +80,9 @@ std::vector<std::string> CoverageCells(const ReportFigures::CoverageRow& row) {
           CountText(row.ever.writes),
           CountText(row.ever.compared),
           CountText(row.agreed.compared),
-          row.ever.compared == 0 ? "not known" : CountText(row.ever.mismatched),
+          row.ever.compared > 0 ? CountText(row.ever.mismatched)
+          : row.counts          ? "not known"
+                                : "–",
           !row.counts   ? row.why
           : row.covered ? "yes"
                         : "no"};
@@ -86,20 +92,17 @@ void AddCoverage(const std::vector<ReportFigures::CoverageRow>& rows, const char
                  ReportSection* section) {
   ReportTable table;
   table.columns = {{what, false},          {"Reads", true},    {"Writes", true},  {"Compared", true},
-                   {"in agreement", true}, {"Differed", true}, {"Covered", false}};
+                   {"In agreement", true}, {"Differed", true}, {"Covered", false}};
   table.empty = "Nothing was read or written.";
-  // What is not covered first: that is what somebody must see.
-  uint64_t left_out = 0;
-  for (const bool open : {true, false}) {
-    for (const ReportFigures::CoverageRow& row : rows) {
-      if ((row.counts && !row.covered) != open) continue;
-      if (table.rows.size() < kMostRows) {
-        table.rows.push_back(CoverageCells(row));
-      } else {
-        ++left_out;
-      }
-    }
-  }
+  // What is not covered first: that is what somebody must see. Then what is read most, and what isn't at the end.
+  std::vector<const ReportFigures::CoverageRow*> ordered;
+  for (const ReportFigures::CoverageRow& row : rows) ordered.push_back(&row);
+  const auto rank = [](const ReportFigures::CoverageRow& row) { return !row.counts ? 2 : row.covered ? 1 : 0; };
+  std::stable_sort(ordered.begin(), ordered.end(), [&](const auto* a, const auto* b) {
+    return std::tuple(rank(*a), b->ever.reads, b->ever.writes) < std::tuple(rank(*b), a->ever.reads, a->ever.writes);
+  });
+  const size_t shown = std::min(ordered.size(), kMostRows), left_out = ordered.size() - shown;
+  for (size_t i = 0; i < shown; ++i) table.rows.push_back(CoverageCells(*ordered[i]));
   std::string above = facts.seen == 0
                           ? fmt::format("No {} was read that could be compared.",
                                         what == std::string_view("Command") ? "command" : "prefix")
@@ -110,7 +113,7 @@ void AddCoverage(const std::vector<ReportFigures::CoverageRow>& rows, const char
 }
 
 ReportSection CoverageSection(const ReportFigures& figures) {
-  ReportSection section{"coverage", "What was compared", {}, true};
+  ReportSection section{"coverage", "What was compared", {}, false};
   section.blocks.push_back(TextBlock(fmt::format(
       "Covered: {}, or all of its reads when they are fewer, were compared while the stores were taken to agree (\"in "
       "agreement\"). A prefix is a key's part up to its first colon.",

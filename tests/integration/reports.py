@@ -97,4 +97,4 @@ class Page(html.parser.HTMLParser):
         test.assertEqual(page.evil, [])
         test.assertEqual(page.open, [])
         test.assertEqual(len(page.ids), len(set(page.ids)))
-        return "\n".join(page.pieces) + "\n"
+        return "\n".join(page.pieces).replace("\xa0", " ") + "\n"

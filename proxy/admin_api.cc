@@ -15,6 +15,7 @@
 #include "proxy/admin_fields.h"
 #include "proxy/admin_guard.h"
 #include "proxy/admin_preflight.h"
+#include "proxy/admin_ramp.h"
 #include "proxy/admin_verify.h"
 #include "proxy/console_page.h"
 #include "proxy/metrics.h"
@@ -54,6 +55,7 @@ class AdminApi {
     if (call == "PATCH /api/v1/backfill") return respond(PatchBackfill(proxy_, request));
     if (call == "DELETE /api/v1/backfill") return respond(DeleteBackfill(proxy_));
     if (request.path == "/api/v1/verify" && IsVerifyCall(request)) return respond(HandleVerify(proxy_, request));
+    if (request.path == "/api/v1/ramp" && IsRampCall(request)) return respond(HandleRamp(proxy_, request));
     if (call == "GET /api/v1/preflight") return GetPreflight(proxy_, respond);
     if (call == "POST /api/v1/copy") return PostCopy(proxy_, request, respond);
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
@@ -166,7 +168,7 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path : {"/api/v1/ramp", "/api/v1/report"}) {
+    for (const char* path : {"/api/v1/report"}) {
       if (request.path == path)
         return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
     }
@@ -182,6 +184,7 @@ class AdminApi {
                   {"/api/v1/resync", "POST"},
                   {"/api/v1/backfill", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/verify", "GET, POST, DELETE"},
+                  {"/api/v1/ramp", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/mismatches", "GET"},
                   {"/api/v1/preflight", "GET"},
                   {"/api/v1/copy", "POST"},

@@ -34,6 +34,7 @@ constexpr char kAbout[] =
     "  crossfade verify                     are both stores the same?\n"
     "  crossfade compare 100                ask both stores for every read, and compare\n"
     "  crossfade reads 25                   new answers 25 % of the keys\n"
+    "  crossfade ramp start --every 10m     1, 5, 25, 50, 100 %, and back to 0 when a figure is bad\n"
     "  crossfade flip --dry-run             could it flip?\n"
     "  crossfade flip new                   make new the primary; `flip old` goes back\n";
 
@@ -135,6 +136,7 @@ class Cli {
   FlipOptions flip_;
   SecondaryOptions secondary_;
   VerifyArguments verify_;
+  RampArguments ramp_;
   std::string sample_;
   int64_t limit_ = 20;
 };
@@ -157,6 +159,9 @@ void Cli::AddCommands() {
                      "Examples:\n  crossfade reload", [](Operator& op) { return op.Reload(); });
   AddBackfill();
   AddVerify();
+  AddRampOptions(AddOperatorCommand("ramp", "Shift reads to new step by step, as long as it proves to be well",
+                                    kRampExamples, [this](Operator& op) { return op.Ramp(ramp_); }),
+                 &ramp_);
   CLI::App* mismatches = AddOperatorCommand("mismatches", "The latest confirmed mismatches",
                                             "Examples:\n  crossfade mismatches\n  crossfade mismatches --limit 100",
                                             [this](Operator& op) { return op.Mismatches(limit_); });

@@ -14,6 +14,7 @@
 #include "proxy/admin_client.h"
 #include "proxy/cli_backfill.h"
 #include "proxy/cli_progress.h"
+#include "proxy/cli_ramp.h"
 #include "proxy/cli_verify.h"
 
 namespace crossfade {
@@ -74,6 +75,7 @@ class Operator {
   int Reload();
   int Backfill(const BackfillArguments& arguments);
   int Verify(const VerifyArguments& arguments);
+  int Ramp(const RampArguments& arguments);
   int Check(bool colours);  // cli_check.cc
   // `what`: "functions" or "users". cli_copy.cc
   int Copy(const std::string& what);
@@ -90,6 +92,7 @@ class Operator {
               const std::function<std::string(const nlohmann::json& status)>& meaning);
   int FollowBackfill();
   int FollowVerify();
+  int FollowRamp(double news_from);
   int TellFlip(const FlipOptions& options, const nlohmann::json& answer);
 
   AdminSession session_;

@@ -5,6 +5,7 @@
 
 #include "nlohmann/json.hpp"
 #include "proxy/cli_backfill.h"
+#include "proxy/cli_ramp.h"
 #include "proxy/cli_verify.h"
 #include "spdlog/fmt/fmt.h"
 
@@ -209,6 +210,9 @@ std::string RenderStatus(const json& status) {
   }
   if (const json* backfill = Find(status, {"backfill"})) Line(&out, "backfill", BackfillLine(*backfill));
   if (const json* verify = Find(status, {"verify"})) Line(&out, "verify", VerifyLine(*verify));
+  if (const json* ramp = Find(status, {"ramp"}); ramp != nullptr && TextAt(*ramp, {"state"}) != "idle") {
+    Line(&out, "ramp", RampLine(*ramp));
+  }
   if (const json* flips = Find(status, {"flips"}); flips != nullptr && flips->is_array()) {
     Line(&out, "flips", FlipsLine(*flips));
   }

@@ -8,6 +8,7 @@
 #include "proxy/admin_events.h"
 #include "proxy/copy_objects.h"
 #include "proxy/preflight.h"
+#include "proxy/ramp.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -87,6 +88,7 @@ absl::Status Proxy::Open() {
   lane_->set_scripts(&scripts_);
   MakeCopiers(!left.fresh && left.useless.empty());
   MakePrivateParts(name);
+  MakeRamp();
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
   if (!listening.ok()) return listening.status();

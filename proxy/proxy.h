@@ -54,6 +54,7 @@ namespace crossfade {
 class AdminEvents;
 class ObjectCopy;
 class Preflight;
+class Ramp;
 
 class Proxy : private Lane::Owner,
               private Client::Owner,
@@ -102,6 +103,7 @@ class Proxy : private Lane::Owner,
   // Jobs beside the lane, on connections of their own.
   Preflight* preflight() const { return preflight_.get(); }
   ObjectCopy* object_copy() const { return object_copy_.get(); }
+  Ramp* ramp() const { return ramp_.get(); }
 
   const Config& config() const { return config_; }
   const Lane& lane() const { return *lane_; }
@@ -147,6 +149,7 @@ class Proxy : private Lane::Owner,
   absl::Status Open();
   void MakeCopiers(bool journal_relied_upon);
   void MakePrivateParts(const std::string& name);
+  void MakeRamp();
   void OnAccept(std::unique_ptr<Stream> stream);
   void Hold(bool holding);
   void Tick();
@@ -263,6 +266,7 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Tracking> tracking_;
   std::unique_ptr<Preflight> preflight_;
   std::unique_ptr<ObjectCopy> object_copy_;
+  std::unique_ptr<Ramp> ramp_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<AdminEvents> events_;

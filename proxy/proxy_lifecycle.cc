@@ -7,6 +7,7 @@
 #include "protocol/sha1.h"
 #include "proxy/admin_api.h"
 #include "proxy/proxy.h"
+#include "proxy/ramp.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -122,6 +123,7 @@ void Proxy::Shutdown(std::function<void(bool)> done) {
   shutdown_clients_ = clients_.size();
   listening_.reset();
   backfill_->Suspend();
+  ramp_->Suspend();
   sweep_->Cancel("the proxy was stopped while it copied");
   verify_->Fail("the proxy was stopped");
   repair_->set_urgent(true);

@@ -3,6 +3,7 @@
 
 #include "fmt/format.h"
 #include "proxy/proxy.h"
+#include "proxy/ramp.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -141,6 +142,31 @@ absl::Status Proxy::CancelBackfill() {
   if (!backfill_->active() && !sweep_->running()) return absl::FailedPreconditionError("no backfill is running");
   GiveUpCopying("cancelled");
   return absl::OkStatus();
+}
+
+// What a ramp knows of the stores, and when it may begin.
+void Proxy::MakeRamp() {
+  const auto read = [this] {
+    const Breaker& breaker = lane_->breaker();
+    const Link& old_link = lane_->link(Side::kOld);
+    const Link& new_link = lane_->link(Side::kNew);
+    return RampReading{.compared = counters_.reads_compared,
+                       .mismatched = counters_.reads_mismatched,
+                       .answered = counters_.reads[static_cast<int>(Side::kNew)],
+                       .failed = counters_.reads_failed,
+                       .old_reads = old_link.latency_of(LatencyClass::kRead),
+                       .new_reads = new_link.latency_of(LatencyClass::kRead),
+                       .lag_ms = static_cast<double>(lane_->lag_us()) / 1000,
+                       .dirty_keys = dirty_.size(),
+                       .new_reachable = new_link.up() && breaker.reads_closed()};
+  };
+  const auto why_busy = [this] {
+    if (stopping_) return "the proxy is stopping";
+    return flip_->state() == FlipRunner::State::kFollowing ? "" : "a flip is under way";
+  };
+  ramp_ = std::make_unique<Ramp>(Ramp::Parts{io_, storage_, config_.state_dir, &config_.ramp, keeper_.get(), read,
+                                             [this] { return lane_->next_order(); }, why_busy});
+  if (keeper_->had_predecessor()) ramp_->Load();
 }
 
 absl::Status Proxy::StartVerify(const VerifyOptions& options) {

@@ -2,6 +2,7 @@
 
 #include "fmt/format.h"
 #include "proxy/admin_backfill.h"
+#include "proxy/admin_ramp.h"
 #include "proxy/admin_verify.h"
 #include "proxy/limits_json.h"
 #include "proxy/proxy.h"
@@ -273,6 +274,7 @@ void JobsAttention(const Proxy& proxy, Json* list) {
     list->push_back("the backfill is paused; go on with: crossfade backfill resume");
   }
   VerifyAttention(proxy.verify().result(), list);
+  RampAttention(proxy, list);
 }
 
 }  // namespace
@@ -322,6 +324,7 @@ Json StatusJson(const Proxy& proxy) {
                    {"expiring", counters.reads_expiring},
                    {"not_comparable", counters.reads_not_comparable},
                    {"fallback", counters.reads_fallback},
+                   {"failed", counters.reads_failed},
                    {"retried", counters.reads_retried}};
   json["clients"] = {{"connected", proxy.clients()},
                      {"total", counters.clients_total},
@@ -352,6 +355,7 @@ Json StatusJson(const Proxy& proxy) {
   json["backends"] = {{"old", BackendJson(proxy, Side::kOld)}, {"new", BackendJson(proxy, Side::kNew)}};
   json["backfill"] = BackfillJson(proxy);
   json["verify"] = VerifyJson(proxy.verify().result(), kVerifyListedInStatus);
+  json["ramp"] = RampJson(proxy, false);
   json["replication"] = ReplicationJson(proxy);
   json["flips"] = FlipsJson(proxy);
   json["attention"] = AttentionJson(proxy);

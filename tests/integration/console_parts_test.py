@@ -107,7 +107,8 @@ class ConsolePartsTest(ConsoleCase):
     def test_a_real_ramp_is_begun_and_aborted(self) -> None:
         rig = self.rig()
         rig.admin.wait_synced()
-        with Load(LoadSpec(port=rig.proxy.port, clients=4, think_ms=5)) as load, self.browsing(rig) as browser:
+        load = Load(LoadSpec(port=rig.proxy.port, clients=4, think_ms=5))
+        with load, self.browsing(rig, tolerated=("/api/v1/ramp",)) as browser:
             load.wait_everybody()
             self.live(browser)
             browser.click("#ramp-start")

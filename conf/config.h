@@ -171,6 +171,27 @@ struct MismatchConfig {
   bool keep_values = false;  // keep both replies of a mismatch, not only their digests
 };
 
+// What a report must show before its verdict is PASS (routing/signoff.h).
+struct SignoffConfig {
+  int64_t min_compared = 100'000;  // reads, while the stores were taken to agree
+  int64_t max_mismatches = 0;
+  double mismatch_rate = 0.01;  // percent: the bound that holds with 95 % confidence
+  int64_t min_writes = 10'000;  // followed
+  int64_t max_diverged = 0;     // writes, and keys looked at again
+  int64_t covered_after = 30;   // comparisons; of what was read less often: as many as it was read
+  double commands_covered = 100, prefixes_covered = 95;  // percent
+  int64_t verify_age_ms = 24 * 3'600'000;
+  int64_t preflight_age_ms = 168 * 3'600'000;
+  int64_t min_observed_ms = 24 * 3'600'000;
+  int64_t min_timed = 1000;      // reads of each store
+  int64_t p99_percent = 150;     // of old's
+  int64_t p99_fine_ms = 1;       // whatever old's is
+  bool rollback = true;          // it must have been rehearsed
+  double error_rate = 0.1;       // percent: the bound that holds with 95 % confidence
+  int64_t max_crashes = 0;       // of the proxy
+  int64_t max_gap_ms = 600'000;  // without a proxy, unless a verification began afterwards
+};
+
 struct Config {
   Address listen{"127.0.0.1", 6400};
   bool admin_commands = false;  // may applications run CONFIG SET, DEBUG, SHUTDOWN … on the primary?
@@ -187,6 +208,7 @@ struct Config {
   LimitsConfig limits;
   TimeoutsConfig timeouts;
   MismatchConfig mismatches;
+  SignoffConfig signoff;
   AdminConfig admin;
   std::string state_dir = "/var/lib/crossfade";
 

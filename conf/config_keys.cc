@@ -32,6 +32,7 @@ class Lister {
   void Ramp(const RampConfig& ramp);
   void Limits(const LimitsConfig& limits);
   void Rest(const Config& config);
+  void Signoff(const SignoffConfig& signoff);
 
   std::vector<ConfigKey> keys_;
 };
@@ -130,9 +131,31 @@ void Lister::Rest(const Config& config) {
   Ms("timeouts.reconnect_max", config.timeouts.reconnect_max_ms);
   Ms("timeouts.shutdown", config.timeouts.shutdown_ms);
   Flag("mismatches.keep_values", config.mismatches.keep_values);
+  Signoff(config.signoff);
   Text("admin.address", config.admin.address.ToString(), kAddress);
   Text("admin.token_file", config.admin.token_file);
   Text("state.dir", config.state_dir, "it is held since the start: restart the proxy");
+}
+
+void Lister::Signoff(const SignoffConfig& signoff) {
+  Count("signoff.min_compared", signoff.min_compared);
+  Count("signoff.max_mismatches", signoff.max_mismatches);
+  Text("signoff.mismatch_rate", absl::StrCat(signoff.mismatch_rate));
+  Count("signoff.min_writes", signoff.min_writes);
+  Count("signoff.max_diverged", signoff.max_diverged);
+  Count("signoff.covered_after", signoff.covered_after);
+  Text("signoff.commands_covered", absl::StrCat(signoff.commands_covered));
+  Text("signoff.prefixes_covered", absl::StrCat(signoff.prefixes_covered));
+  Ms("signoff.verify_age", signoff.verify_age_ms);
+  Ms("signoff.preflight_age", signoff.preflight_age_ms);
+  Ms("signoff.min_observed", signoff.min_observed_ms);
+  Count("signoff.min_timed", signoff.min_timed);
+  Count("signoff.p99_percent", signoff.p99_percent);
+  Ms("signoff.p99_fine", signoff.p99_fine_ms);
+  Flag("signoff.rollback", signoff.rollback);
+  Text("signoff.error_rate", absl::StrCat(signoff.error_rate));
+  Count("signoff.max_crashes", signoff.max_crashes);
+  Ms("signoff.max_gap", signoff.max_gap_ms);
 }
 
 }  // namespace
@@ -179,6 +202,7 @@ void TakeOver(const Config& fresh, Config* running) {
   running->limits.journal_bytes = journal_bytes;
   running->timeouts = fresh.timeouts;
   running->mismatches = fresh.mismatches;
+  running->signoff = fresh.signoff;
   running->admin.token_file = fresh.admin.token_file;
 }
 

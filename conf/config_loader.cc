@@ -34,6 +34,9 @@ constexpr Range kMemoryBytes{16 << 20, 1LL << 40};  // less could not hold one c
 constexpr Range kJournalBytes{1 << 20, 16LL << 30};
 constexpr Range kTimeoutsMs{1, 24 * kHourMs};
 constexpr double kMostP99Ratio = 1000;
+constexpr Range kFromNone{0, 1'000'000'000};
+constexpr Range kSpansMs{0, 366 * 24 * kHourMs};
+constexpr Range kPercentOfOld{1, 10'000};
 constexpr char kScriptModes[] = "\"auto\", \"copy\" or \"verbatim\"";
 
 // One load: reads the file's tables, then the flags over them, then checks what must agree.
@@ -64,6 +67,7 @@ class Loader {
   void ReadRamp(Section section);
   void ReadLimits(Section section);
   void ReadTimeouts(Section section);
+  void ReadSignoff(Section section);
   void ReadRemaining(Section* root);
   void ReadOverrides();
   void CheckBackendsGiven();
@@ -130,6 +134,7 @@ void Loader::ReadTables(const toml::table& table) {
   ReadRamp(root.Table("ramp"));
   ReadLimits(root.Table("limits"));
   ReadTimeouts(root.Table("timeouts"));
+  ReadSignoff(root.Table("signoff"));
   ReadRemaining(&root);
   Done(std::move(root));
 
@@ -284,6 +289,29 @@ void Loader::ReadTimeouts(Section section) {
   section.Duration("ack", kTimeoutsMs, &timeouts->ack_ms);
   section.Duration("reconnect_max", kTimeoutsMs, &timeouts->reconnect_max_ms);
   section.Duration("shutdown", kTimeoutsMs, &timeouts->shutdown_ms);
+  Done(std::move(section));
+}
+
+void Loader::ReadSignoff(Section section) {
+  SignoffConfig* signoff = &config_.signoff;
+  section.Count("min_compared", kCounts, &signoff->min_compared);
+  section.Count("max_mismatches", kFromNone, &signoff->max_mismatches);
+  section.Percent("mismatch_rate", &signoff->mismatch_rate);
+  section.Count("min_writes", kCounts, &signoff->min_writes);
+  section.Count("max_diverged", kFromNone, &signoff->max_diverged);
+  section.Count("covered_after", kCounts, &signoff->covered_after);
+  section.Percent("commands_covered", &signoff->commands_covered);
+  section.Percent("prefixes_covered", &signoff->prefixes_covered);
+  section.Duration("verify_age", kSpansMs, &signoff->verify_age_ms);
+  section.Duration("preflight_age", kSpansMs, &signoff->preflight_age_ms);
+  section.Duration("min_observed", kSpansMs, &signoff->min_observed_ms);
+  section.Count("min_timed", kCounts, &signoff->min_timed);
+  section.Count("p99_percent", kPercentOfOld, &signoff->p99_percent);
+  section.Duration("p99_fine", kSpansMs, &signoff->p99_fine_ms);
+  section.Bool("rollback", &signoff->rollback);
+  section.Percent("error_rate", &signoff->error_rate);
+  section.Count("max_crashes", kFromNone, &signoff->max_crashes);
+  section.Duration("max_gap", kSpansMs, &signoff->max_gap_ms);
   Done(std::move(section));
 }
 

@@ -16,6 +16,7 @@
 #include "proxy/admin_guard.h"
 #include "proxy/admin_preflight.h"
 #include "proxy/admin_ramp.h"
+#include "proxy/admin_report.h"
 #include "proxy/admin_verify.h"
 #include "proxy/console_page.h"
 #include "proxy/metrics.h"
@@ -58,6 +59,7 @@ class AdminApi {
     if (request.path == "/api/v1/ramp" && IsRampCall(request)) return respond(HandleRamp(proxy_, request));
     if (call == "GET /api/v1/preflight") return GetPreflight(proxy_, respond);
     if (call == "POST /api/v1/copy") return PostCopy(proxy_, request, respond);
+    if (call == "GET /api/v1/report") return GetReport(proxy_, request, respond);
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
     if (call == "GET /metrics") return respond(GetMetrics(*proxy_));
     respond(NoRoute(request));
@@ -168,10 +170,6 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path : {"/api/v1/report"}) {
-      if (request.path == path)
-        return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
-    }
     const struct {
       const char* path;
       const char* methods;
@@ -187,6 +185,7 @@ class AdminApi {
                   {"/api/v1/ramp", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/mismatches", "GET"},
                   {"/api/v1/preflight", "GET"},
+                  {"/api/v1/report", "GET"},
                   {"/api/v1/copy", "POST"},
                   {"/metrics", "GET"}};
     for (const auto& route : routes) {

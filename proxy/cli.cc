@@ -137,6 +137,7 @@ class Cli {
   SecondaryOptions secondary_;
   VerifyArguments verify_;
   RampArguments ramp_;
+  ReportArguments report_;
   std::string sample_;
   int64_t limit_ = 20;
 };
@@ -168,6 +169,9 @@ void Cli::AddCommands() {
   mismatches->add_option("--limit", limit_, "How many at most (20 unless given)")
       ->type_name("N")
       ->check(CLI::Range(1, 1000));
+  CLI::App* report = AddOperatorCommand("report", "What somebody signs: PASS, FAIL or INSUFFICIENT, and every figure",
+                                        kReportExamples, [this](Operator& op) { return op.Report(report_); });
+  AddReportOptions(report, &report_);
   AddCommandList();
 }
 

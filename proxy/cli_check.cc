@@ -25,7 +25,14 @@ using nlohmann::json;
 
 constexpr size_t kLeastWidth = 60;
 
-// Of the terminal; 0 when there is none, so that every line stays whole for grep.
+std::string Painted(const std::string& status, bool colours) {
+  if (!colours) return status;
+  const char* const colour = status == "pass" ? "32" : status == "warn" ? "33" : "1;31";
+  return fmt::format("\x1b[{}m{}\x1b[0m", colour, status);
+}
+
+}  // namespace
+
 size_t TerminalWidth(const std::ostream& out) {
   winsize size{};
   if (&out != &std::cout || isatty(STDOUT_FILENO) == 0) return 0;
@@ -33,7 +40,6 @@ size_t TerminalWidth(const std::ostream& out) {
   return std::max<size_t>(kLeastWidth, size.ws_col);
 }
 
-// Breaks at spaces, so that what follows the first line stands under it.
 std::string Wrapped(const std::string& text, size_t indent, size_t width) {
   if (width == 0) return text;
   const size_t room = width > indent + 20 ? width - indent : 20;
@@ -47,14 +53,6 @@ std::string Wrapped(const std::string& text, size_t indent, size_t width) {
   }
   return out + rest;
 }
-
-std::string Painted(const std::string& status, bool colours) {
-  if (!colours) return status;
-  const char* const colour = status == "pass" ? "32" : status == "warn" ? "33" : "1;31";
-  return fmt::format("\x1b[{}m{}\x1b[0m", colour, status);
-}
-
-}  // namespace
 
 const char kCheckExamples[] =
     "Asks both stores all that a migration depends on, and says for each thing: pass, warn or fail, what was found, "

@@ -15,6 +15,7 @@
 #include "proxy/cli_backfill.h"
 #include "proxy/cli_progress.h"
 #include "proxy/cli_ramp.h"
+#include "proxy/cli_report.h"
 #include "proxy/cli_verify.h"
 
 namespace crossfade {
@@ -76,7 +77,8 @@ class Operator {
   int Backfill(const BackfillArguments& arguments);
   int Verify(const VerifyArguments& arguments);
   int Ramp(const RampArguments& arguments);
-  int Check(bool colours);  // cli_check.cc
+  int Check(bool colours);                       // cli_check.cc
+  int Report(const ReportArguments& arguments);  // cli_report.cc
   // `what`: "functions" or "users". cli_copy.cc
   int Copy(const std::string& what);
 

@@ -52,8 +52,8 @@ class DirectoryLock : public Storage::Lock {
   File file_;
 };
 
-// Writes all of it and waits for the disk.
-absl::Status WriteSynced(const std::string& path, std::string_view bytes) {
+// Writes all of it and, if asked to, waits for the disk.
+absl::Status WriteAll(const std::string& path, std::string_view bytes, bool synced) {
   const File file(path, O_WRONLY | O_CREAT | O_TRUNC);
   if (!file.ok()) return IoError("open " + path);
   while (!bytes.empty()) {
@@ -62,7 +62,7 @@ absl::Status WriteSynced(const std::string& path, std::string_view bytes) {
     if (size <= 0) return IoError("write " + path);
     bytes.remove_prefix(static_cast<size_t>(size));
   }
-  return fdatasync(file.get()) == 0 ? absl::OkStatus() : IoError("sync " + path);
+  return !synced || fdatasync(file.get()) == 0 ? absl::OkStatus() : IoError("sync " + path);
 }
 
 absl::Status SyncDirectoryOf(const std::string& path) {
@@ -144,9 +144,15 @@ absl::StatusOr<std::optional<std::string>> Disk::Read(const std::string& path) {
 
 absl::Status Disk::Replace(const std::string& path, std::string_view bytes) {
   const std::string temporary = path + ".new";
-  if (absl::Status written = WriteSynced(temporary, bytes); !written.ok()) return written;
+  if (absl::Status written = WriteAll(temporary, bytes, true); !written.ok()) return written;
   if (rename(temporary.c_str(), path.c_str()) != 0) return IoError("rename " + temporary);
   return SyncDirectoryOf(path);
+}
+
+absl::Status Disk::ReplaceSoon(const std::string& path, std::string_view bytes) {
+  const std::string temporary = path + ".new";
+  if (absl::Status written = WriteAll(temporary, bytes, false); !written.ok()) return written;
+  return rename(temporary.c_str(), path.c_str()) == 0 ? absl::OkStatus() : IoError("rename " + temporary);
 }
 
 absl::StatusOr<std::unique_ptr<DurableMemory>> Disk::Map(const std::string& path, size_t max_bytes) {

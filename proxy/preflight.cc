@@ -434,6 +434,7 @@ void Preflight::Finish() {
   for (const StoreFacts& store : over->facts.stores) {
     report.unreachable |= !store.reached || !store.lost.empty();
   }
+  if (observer_) observer_(report);
   for (const Done& done : waiting) done(report);
 }
 

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "conf/config.h"
@@ -38,6 +39,8 @@ class Preflight {
   // Who asks while one is under way gets its report. `done` is not called once this object is gone.
   void Run(Done done);
   bool running() const { return run_ != nullptr; }
+  // Is told of every report, whoever has asked for it.
+  void set_observer(Done observer) { observer_ = std::move(observer); }
 
  private:
   class Course;  // one run
@@ -49,6 +52,7 @@ class Preflight {
   std::unique_ptr<Timer> ending_;  // after the turn in which the last answer came: nobody dies in its own callback
   std::unique_ptr<Course> run_;
   std::vector<Done> waiting_;
+  Done observer_;
 };
 
 }  // namespace crossfade

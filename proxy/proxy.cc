@@ -7,8 +7,10 @@
 #include "proxy/admin_api.h"
 #include "proxy/admin_events.h"
 #include "proxy/copy_objects.h"
+#include "proxy/ledger.h"
 #include "proxy/preflight.h"
 #include "proxy/ramp.h"
+#include "proxy/report_asker.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -89,6 +91,7 @@ absl::Status Proxy::Open() {
   MakeCopiers(!left.fresh && left.useless.empty());
   MakePrivateParts(name);
   MakeRamp();
+  MakeReportParts();
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
   if (!listening.ok()) return listening.status();
@@ -326,6 +329,7 @@ void Proxy::Tick() {
     SweepGoneClients();
     RelieveMemory();
   }
+  ledger_->Tick();
   lane_->WatchSecondary();
   BeginJournalWhenIdle();
   keeper_->NoticeOverflow();
@@ -343,14 +347,18 @@ void Proxy::OnSweepEnded(bool finished) {
   if (finished) dirty_.SweepDone(sweep_->order());
   sweep_pause_ms_ = sweep_->keys_failed() == 0 ? 0 : std::clamp(2 * sweep_pause_ms_, kFirstPauseMs, kLongestPauseMs);
   sweep_again_ms_ = now_ms_monotonic() + sweep_pause_ms_;
+  ledger_->Tick();  // what has differed so far was no surprise
   keeper_->SweepEnded(finished, sweep_->why());
+  ledger_->Tick();
   backfill_->OnSweepEnded(finished);
 }
 
 // Who finds that the stores agree knows nothing yet of when keys expire.
 void Proxy::OnVerified() {
   const bool before = migration().synced == Synced::kYes;
+  ledger_->Tick();
   keeper_->Verified(verify_->result().proves_equality());
+  ledger_->Tick();
   if (!before && migration().synced == Synced::kYes) expiry_scan_->Start();
 }
 

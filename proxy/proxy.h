@@ -52,9 +52,11 @@
 namespace crossfade {
 
 class AdminEvents;
+class Ledger;
 class ObjectCopy;
 class Preflight;
 class Ramp;
+class ReportAsker;
 
 class Proxy : private Lane::Owner,
               private Client::Owner,
@@ -104,6 +106,9 @@ class Proxy : private Lane::Owner,
   Preflight* preflight() const { return preflight_.get(); }
   ObjectCopy* object_copy() const { return object_copy_.get(); }
   Ramp* ramp() const { return ramp_.get(); }
+  ReportAsker* report_asker() const { return report_asker_.get(); }
+  Ledger* ledger() const { return ledger_.get(); }
+  Storage* storage() const { return storage_; }
 
   const Config& config() const { return config_; }
   const Lane& lane() const { return *lane_; }
@@ -153,6 +158,7 @@ class Proxy : private Lane::Owner,
   void OnAccept(std::unique_ptr<Stream> stream);
   void Hold(bool holding);
   void Tick();
+  void MakeReportParts();
   void SweepIfDue();
   void GiveUpCopying(const std::string& why);
   std::string WhyBusy() const;
@@ -267,6 +273,8 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Preflight> preflight_;
   std::unique_ptr<ObjectCopy> object_copy_;
   std::unique_ptr<Ramp> ramp_;
+  std::unique_ptr<ReportAsker> report_asker_;
+  std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<AdminEvents> events_;

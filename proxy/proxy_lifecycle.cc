@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 #include "protocol/sha1.h"
 #include "proxy/admin_api.h"
+#include "proxy/ledger.h"
 #include "proxy/proxy.h"
 #include "proxy/ramp.h"
 #include "spdlog/spdlog.h"
@@ -152,6 +153,7 @@ void Proxy::End() {
   const bool clean = lane_->drained() && dirty_.clean();
   absl::Status saved = keeper_->Save();
   saved.Update(journal_->Close());
+  ledger_->Close();
   if (!saved.ok()) spdlog::error("event=state_not_saved error=\"{}\"", std::string(saved.message()));
   const size_t unanswered =
       std::count_if(clients_.begin(), clients_.end(), [](const auto& entry) { return entry.second->in_flight() > 0; });

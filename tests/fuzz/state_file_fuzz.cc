@@ -1,9 +1,11 @@
 // Any text as one of the files of the state directory that are JSON (state.json, backfill.json, verify.json,
-// ramp.json): it is refused, or it says what can be acted on, and says the same after it was saved and read again. Nothing throws.
+// ramp.json, ledger.json): it is refused, or it says what can be acted on, and says the same after it was saved and read
+// again. Nothing throws.
 #include <cstdint>
 #include <string>
 
 #include "proxy/backfill_record.h"
+#include "proxy/ledger_json.h"
 #include "proxy/ramp_record.h"
 #include "proxy/state_file.h"
 #include "proxy/verify_result.h"
@@ -50,6 +52,20 @@ void ReadRamp(const std::string& text) {
   Require(again && RampText(*again) == saved, "a ramp says the same");
 }
 
+void ReadLedger(const std::string& text) {
+  const auto figures = ReadLedgerText(text);
+  if (!figures) return;
+  Require(figures->running_ms >= 0 && figures->observed_ms >= 0, "a span is a span");
+  Require(figures->commands.size() <= LedgerFigures::kMostTallies, "at most so many commands");
+  for (const LedgerFigures::Gap& gap : figures->gaps.items) Require(gap.to_ms >= gap.from_ms, "a gap ends later");
+  for (const LatencyHistogram& histogram : figures->latency[0]) {
+    Require(histogram.count() <= LedgerFigures::kMostFigure, "replies can be counted");
+  }
+  const std::string saved = LedgerText(*figures);
+  const auto again = ReadLedgerText(saved);
+  Require(again && LedgerText(*again) == saved, "a ledger says the same");
+}
+
 }  // namespace
 }  // namespace crossfade
 
@@ -58,6 +74,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ReadBackfill(std::string(InputText(data, size)));
   ReadVerify(std::string(InputText(data, size)));
   ReadRamp(std::string(InputText(data, size)));
+  ReadLedger(std::string(InputText(data, size)));
   MemoryStorage storage;
   std::string& file = storage.files["d/state.json"];
   file = InputText(data, size);

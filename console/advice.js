@@ -62,6 +62,9 @@ function running(status) {
   if (at(status, "verify.state") === "running") return "Wait for the verification.";
   if (["running", "holding"].includes(at(status, "ramp.state")))
     return "The ramp raises the reads by itself. Wait, or pause it.";
+  if (at(status, "ramp.state") === "paused") return "The ramp is paused: resume it, or abort it.";
+  if (at(status, "ramp.state") === "tripped" && status.reads_new === 0)
+    return "The ramp tripped, and old answers every read again. Find out why, then start another one.";
   return "";
 }
 
@@ -141,6 +144,8 @@ const HINTS = [
   [/is a replica of another server/, "REPLICAOF NO ONE on that store."],
   [/^new is primary, but reads_new is/, "Set reads from new to 100 %, if new is to answer them as well."],
   [/^cold: /, "If new should not lack it: start a backfill."],
+  [/^the ramp tripped/, "Find out why (see its guardrails and the mismatches), then start another one."],
+  [/^the ramp holds/, "More reads, or more of them compared; or wait."],
   [/^the last verification did not finish/, "Start it again."],
   [/the state directory has no room/, "Make room on the disk of the state directory, or raise limits.journal."],
 ];

@@ -65,6 +65,7 @@ function onStatus(next) {
   const before = status;
   status = next;
   statusAt = Date.now();
+  if (!before) fillKnobs();
   document.body.classList.remove("waiting");
   history.add(statusAt, status, rate);
   showStatus(status, rate, LABELS);
@@ -78,6 +79,13 @@ function onStatus(next) {
   const ramp = JSON.stringify([status.ramp?.state, status.ramp?.step]);
   if (status.ramp && ramp !== seenRamp) fetchRamp(ramp);
   if (missing["api/v1/audit"]) fetchTimeline();
+}
+
+// What a control would set is at first what is set.
+function fillKnobs() {
+  for (const name of ["reads_new", "compare", "ack", "secondary", "split", "on_miss", "cold"]) {
+    $(`${name === "reads_new" ? "reads" : name}-value`).value = String(status[name]);
+  }
 }
 
 // Asks for what belongs beside the status. What this proxy doesn't have is not asked for again; what can't be had now

@@ -131,15 +131,19 @@ export function parseSteps(text) {
 }
 
 export function startRamp(status) {
+  const compare = { name: "compare", type: "number", label: "Compare", value: 100, max: 100, hint: "% of the reads" };
   return {
     title: "Start a ramp",
     verb: "Start it",
     fields: [
       { name: "steps", type: "text", label: "Steps", value: "1, 5, 25, 50, 100", hint: "% of the reads" },
       { name: "minutes", type: "number", label: "Each for", value: 10, min: 0.01, hint: "minutes" },
+      ...(status.compare > 0 ? [] : [compare]),
     ],
     plan: (values) => {
       const steps = parseSteps(values.steps);
+      const every = Number.isInteger(values.minutes) ? `${values.minutes}m` : `${Math.round(values.minutes * 60)}s`;
+      const also = values.compare > 0 ? { compare: values.compare } : {};
       return {
         says: [
           steps
@@ -148,12 +152,15 @@ export function startRamp(status) {
               `${percent(status.reads_new)}.`
             : "The steps must be percentages, with commas between them.",
           "When a guardrail trips, reads go back to 0 % by themselves. Without enough figures it waits.",
+          ...(also.compare
+            ? [`${percent(also.compare)} of the reads are compared from now on: a ramp needs that.`]
+            : []),
         ],
         back: "abort it: reads go back to 0 %.",
-        cli: `crossfade ramp start --steps ${(steps ?? []).join(",")} --every ${values.minutes}m`,
+        cli: `crossfade ramp start --steps ${(steps ?? []).join(",")} --every ${every}${also.compare ? ` --compare ${also.compare}` : ""}`,
         method: "POST",
         path: "api/v1/ramp",
-        body: { steps: steps ?? [], every_ms: Math.round(values.minutes * 60_000) },
+        body: { steps: steps ?? [], every_ms: Math.round(values.minutes * 60_000), ...also },
       };
     },
     done: () => "The ramp has begun.",

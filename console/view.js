@@ -240,10 +240,11 @@ export function showRamp(ramp, details) {
     $("ramp-start").disabled = true;
     return;
   }
-  const { state, steps, reads_new, next_step_in_ms, reason, guardrails } = ramp;
+  const { state, steps, step, reads_new, next_step_in_ms, reason, guardrails } = ramp;
   const busy = ["running", "holding", "paused"].includes(state);
   const parts = [];
-  if (busy) parts.push(`new answers ${percent(reads_new)}; steps ${(steps ?? []).join(", ")} %`);
+  if (state === "idle") parts.push("nothing was asked for yet");
+  if (busy) parts.push(`new answers ${percent(reads_new)}; step ${step} of ${steps.join(", ")} %`);
   if (state === "running" && next_step_in_ms > 0) parts.push(`next decision in ${duration(next_step_in_ms)}`);
   if (reason) parts.push(reason);
   showJob("ramp", text(state), parts.join("; "), null, {
@@ -262,13 +263,13 @@ export function showRamp(ramp, details) {
 
 const GUARD = { ok: ["ok", "good"], tripped: ["tripped", "bad"], no_data: ["no data", "wait"] };
 
-function guardrail({ name, value, limit, samples, state }) {
+function guardrail({ name, value, limit, samples, state, text: told }) {
   const [word, colour] = GUARD[state] ?? [state, "plain"];
   const item = element("li", element("span", word, "state"));
   item.firstChild.dataset.state = colour;
   const figure = (number) =>
     typeof number === "number" ? number.toLocaleString("en-US", { maximumSignificantDigits: 4 }) : "–";
-  item.append(` ${name}: ${figure(value)}, at most ${figure(limit)} (${count(samples)} samples)`);
+  item.append(` ${told || `${name}: ${figure(value)}, at most ${figure(limit)} (${count(samples)} samples)`}`);
   return item;
 }
 

@@ -59,6 +59,7 @@ test("what is wrong comes before what is next", () => {
   says({ synced: "copying" }, /Wait/);
   says({ synced: "no", backfill: { state: "paused" } }, /paused/);
   says({ ramp: { state: "running" } }, /ramp/);
+  says({ ramp: { state: "tripped" }, reads_new: 0 }, /tripped/);
   says({ verify: { state: "done", differing: 3, counts: { repaired: 1 } } }, /3 keys that differ/, "verify-start");
   says({ reads: { compared: 9, mismatched: 2 }, reads_new: 25 }, /2 compared reads differed/);
   says({ stopping: true }, /stopping/);
@@ -153,6 +154,15 @@ test("a flip asks for what was chosen", () => {
     dry_run: true,
   });
   assert.match(actions.flip(ready({ primary: "new" }), "old", false).title, /back/);
+});
+
+test("a ramp compares, since it needs that", () => {
+  const values = { steps: "10,100", minutes: 0.5, compare: 40 };
+  const plan = jobs.startRamp(ready({ compare: 0 })).plan(values);
+  assert.deepEqual(plan.body, { steps: [10, 100], every_ms: 30_000, compare: 40 });
+  assert.equal(plan.cli, "crossfade ramp start --steps 10,100 --every 30s --compare 40");
+  const { fields } = jobs.startRamp(ready());
+  assert.ok(!fields.some((field) => field.name === "compare"), "they are compared already");
 });
 
 test("steps of a ramp are percentages", () => {

@@ -57,7 +57,11 @@ const commands = {
       (url) => url.pathname === path,
       (route) => {
         heard.fulfilled.push({ path, method: route.request().method(), body: route.request().postData() });
-        return route.fulfill({ status, contentType: type, body: typeof body === "string" ? body : JSON.stringify(body) });
+        return route.fulfill({
+          status,
+          contentType: type,
+          body: typeof body === "string" ? body : JSON.stringify(body),
+        });
       },
     ),
   click: ({ selector }) => page.click(selector),

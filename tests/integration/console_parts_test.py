@@ -8,15 +8,17 @@ from pathlib import Path
 from admin import wait_until
 from browser import Browser, ConsoleCase, program
 from harness import HOST, CrossfadeTest, main
+from traffic import Load, LoadSpec
 
 TOKEN = "a-token-for-the-console"
 LOGIC = Path(__file__).resolve().parents[1] / "console"
 RAMP = {"state": "running", "steps": [1, 5, 25], "every_ms": 600_000, "step": 2, "reads_new": 5, "step_since_ms": 1,
         "next_step_in_ms": 480_000, "reason": "",
         "guardrails": [{"name": "mismatch_rate", "value": 0.0123, "limit": 0.001, "samples": 1234, "state": "tripped"},
-                       {"name": "p99", "value": None, "limit": 2, "samples": 0, "state": "no_data"}]}
-DECISIONS = [{"at_ms": 1, "decision": "start", "reads_new": 1, "reason": "asked for", "figures": {}},
-             {"at_ms": 2, "decision": "advance", "reads_new": 5, "reason": "all is well", "figures": {}}]
+                       {"name": "p99", "value": 0, "limit": 2, "samples": 0, "state": "no_data",
+                        "text": "p99_ratio: 3 reads timed on old"}]}
+DECISIONS = [{"at_ms": 2, "decision": "advance", "reads_new": 5, "reason": "all is well", "figures": {}},
+             {"at_ms": 1, "decision": "start", "reads_new": 1, "reason": "asked for", "figures": {}}]
 AUDIT = [{"at_ms": 1, "who": "token ci@127.0.0.1", "what": "reads", "from": "0", "to": "25", "outcome": "refused",
           "reason": "not synced"}, {"at_ms": 0, "who": "proxy", "what": "start", "outcome": "done"}]
 CHECKS = {"to": "new", "ready": False, "checks": [{"name": "new is writable", "ok": True, "reason": ""},
@@ -79,7 +81,7 @@ class ConsolePartsTest(ConsoleCase):
             self.assertIn("next decision in 8 min", shown)
             self.assertIn("tripped mismatch_rate: 0.0123, at most 0.001 (1,234 samples)",
                           browser.wait_text("#guardrails", "mismatch_rate").replace("\n", " "))
-            self.assertIn("no data", browser.text("#guardrails"))
+            self.assertIn("no data p99_ratio: 3 reads timed on old", browser.text("#guardrails").replace("\n", " "))
             self.assertIn("advance, 5 %: all is well", browser.evaluate("document.getElementById('decisions').textContent"))
             entry = browser.wait_text("#timeline", "token ci@127.0.0.1")
             self.assertIn("refused: not synced", entry)
@@ -101,6 +103,32 @@ class ConsolePartsTest(ConsoleCase):
             path = rig.directory / "report.html"
             self.assertEqual(browser.do("download", selector="#confirm-do", path=str(path)), "crossfade-report.html")
             self.assertIn("PASS", path.read_text())
+
+    def test_a_real_ramp_is_begun_and_aborted(self) -> None:
+        rig = self.rig()
+        rig.admin.wait_synced()
+        load = Load(LoadSpec(port=rig.proxy.port, clients=4, think_ms=5))
+        with load, self.browsing(rig, tolerated=("/api/v1/ramp",)) as browser:
+            load.wait_everybody()
+            self.live(browser)
+            browser.click("#ramp-start")
+            browser.fill("#confirm-steps", "0, 7")
+            browser.click("#confirm-do")
+            self.assertIn("Not done", browser.wait_text("#confirm-refused", "steps"))
+            browser.fill("#confirm-steps", "7, 50")
+            self.assertIn("7 %, then 50 %", browser.text("#confirm-says"))
+            browser.click("#confirm-do")
+            self.assertIn("step 1 of 7, 50 %", browser.wait_text("#ramp-say", "new answers 7 %"))
+            browser.wait_text("#guardrails", "mismatch_rate")
+            browser.wait_text('output[data-f="reads_new"]', "7 %")
+            wait_until(lambda: "start, 7 %" in browser.evaluate("document.getElementById('decisions').textContent"), 10,
+                       "the decision is listed")
+            self.confirmed(browser, "#ramp-pause")
+            browser.wait_text("#ramp-state", "paused")
+            self.confirmed(browser, "#ramp-abort")
+            browser.wait_text("#ramp-state", "aborted")
+            self.assertEqual(rig.admin.status()["reads_new"], 0)
+            load.stop()
 
     def test_the_checks_of_these_tests_see_what_they_look_for(self) -> None:
         rig = self.rig()

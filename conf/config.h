@@ -103,6 +103,19 @@ struct VerifyConfig {
   int64_t keys_per_second = 5000;
 };
 
+// The guardrails of a ramp (routing/ramp_rules.h): beyond any of these, reads go back to old. `crossfade ramp start`
+// may name others.
+struct RampConfig {
+  double max_mismatch_rate = 0.001;  // of the compared reads, as a share
+  double max_error_rate = 0.01;      // of the reads meant for new, as a share
+  double max_p99_ratio = 2;          // p99 of reads on new against old …
+  int64_t latency_floor_ms = 5;      // … counted once new's is above this
+  int64_t max_lag_ms = 1000;
+  int64_t max_dirty_keys = 1000;
+  int64_t max_down_ms = 1000;  // for how long new may be away, or left alone by the breaker
+  int64_t min_samples = 200;   // fewer reads in a step are no data
+};
+
 // When the secondary is left alone for a while (routing/breaker.h).
 struct BreakerConfig {
   bool enabled = true;
@@ -189,6 +202,7 @@ struct Config {
   BreakerConfig breaker;
   BackfillConfig backfill;
   VerifyConfig verify;
+  RampConfig ramp;
   ScriptsConfig scripts;
   SettleConfig settle;
   LimitsConfig limits;

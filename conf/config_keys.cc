@@ -29,6 +29,7 @@ class Lister {
   void Listen(const Config& config);
   void Routing(const RoutingConfig& routing);
   void Rules(const std::vector<RuleConfig>& rules);
+  void Ramp(const RampConfig& ramp);
   void Limits(const LimitsConfig& limits);
   void Rest(const Config& config);
   void Signoff(const SignoffConfig& signoff);
@@ -91,6 +92,17 @@ void Lister::Limits(const LimitsConfig& limits) {
   Count("limits.admin_connections", limits.admin_connections);
 }
 
+void Lister::Ramp(const RampConfig& ramp) {
+  Text("ramp.max_mismatch_rate", absl::StrCat(ramp.max_mismatch_rate));
+  Text("ramp.max_error_rate", absl::StrCat(ramp.max_error_rate));
+  Text("ramp.max_p99_ratio", absl::StrCat(ramp.max_p99_ratio));
+  Ms("ramp.latency_floor", ramp.latency_floor_ms);
+  Ms("ramp.max_lag", ramp.max_lag_ms);
+  Count("ramp.max_dirty_keys", ramp.max_dirty_keys);
+  Ms("ramp.max_down", ramp.max_down_ms);
+  Count("ramp.min_samples", ramp.min_samples);
+}
+
 void Lister::Rest(const Config& config) {
   Text("scripts.mode", Name(config.scripts.mode));
   for (const ScriptRule& rule : config.scripts.rules) Text(absl::StrCat("script.", rule.name), Name(rule.mode));
@@ -110,6 +122,7 @@ void Lister::Rest(const Config& config) {
   Bytes("backfill.bytes_per_second", config.backfill.bytes_per_second);
   Ms("backfill.added_latency", config.backfill.added_latency_ms);
   Count("verify.keys_per_second", config.verify.keys_per_second);
+  Ramp(config.ramp);
   Limits(config.limits);
   Ms("timeouts.connect", config.timeouts.connect_ms);
   Ms("timeouts.response", config.timeouts.response_ms);
@@ -181,6 +194,7 @@ void TakeOver(const Config& fresh, Config* running) {
   running->breaker = fresh.breaker;
   running->backfill = fresh.backfill;
   running->verify = fresh.verify;
+  running->ramp = fresh.ramp;
   running->scripts = fresh.scripts;
   running->settle = fresh.settle;
   const int64_t journal_bytes = running->limits.journal_bytes;

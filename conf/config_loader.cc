@@ -33,6 +33,7 @@ constexpr Range kBufferBytes{1 << 10, 1LL << 40};
 constexpr Range kMemoryBytes{16 << 20, 1LL << 40};  // less could not hold one copy of a larger key
 constexpr Range kJournalBytes{1 << 20, 16LL << 30};
 constexpr Range kTimeoutsMs{1, 24 * kHourMs};
+constexpr double kMostP99Ratio = 1000;
 constexpr Range kFromNone{0, 1'000'000'000};
 constexpr Range kSpansMs{0, 366 * 24 * kHourMs};
 constexpr Range kPercentOfOld{1, 10'000};
@@ -63,6 +64,7 @@ class Loader {
   void ReadScripts(Section scripts, std::vector<Section> rules);
   void ReadSettle(Section section);
   void ReadBreaker(Section section);
+  void ReadRamp(Section section);
   void ReadLimits(Section section);
   void ReadTimeouts(Section section);
   void ReadSignoff(Section section);
@@ -129,6 +131,7 @@ void Loader::ReadTables(const toml::table& table) {
   ReadScripts(std::move(scripts), root.Tables("script"));
   ReadSettle(root.Table("settle"));
   ReadBreaker(root.Table("breaker"));
+  ReadRamp(root.Table("ramp"));
   ReadLimits(root.Table("limits"));
   ReadTimeouts(root.Table("timeouts"));
   ReadSignoff(root.Table("signoff"));
@@ -236,6 +239,19 @@ void Loader::ReadBreaker(Section section) {
   section.Duration("open", kTimeoutsMs, &breaker->open_ms);
   section.Duration("probe", kTimeoutsMs, &breaker->probe_ms);
   section.Count("probes", kSmallCounts, &breaker->probes);
+  Done(std::move(section));
+}
+
+void Loader::ReadRamp(Section section) {
+  RampConfig* ramp = &config_.ramp;
+  section.Real("max_mismatch_rate", 0, 1, &ramp->max_mismatch_rate);
+  section.Real("max_error_rate", 0, 1, &ramp->max_error_rate);
+  section.Real("max_p99_ratio", 1, kMostP99Ratio, &ramp->max_p99_ratio);
+  section.Duration("latency_floor", {0, kHourMs}, &ramp->latency_floor_ms);
+  section.Duration("max_lag", kTimeoutsMs, &ramp->max_lag_ms);
+  section.Count("max_dirty_keys", {0, kCounts.highest}, &ramp->max_dirty_keys);
+  section.Duration("max_down", kTimeoutsMs, &ramp->max_down_ms);
+  section.Count("min_samples", kCounts, &ramp->min_samples);
   Done(std::move(section));
 }
 

@@ -140,6 +140,17 @@ void Section::Percent(const std::string& key, double* out) {
   *out = value;
 }
 
+void Section::Real(const std::string& key, double lowest, double highest, double* out) {
+  Place place;
+  const toml::node* node = Take(key, &place);
+  if (node == nullptr) return;
+  double value = node->is_integer() ? static_cast<double>(node->as_integer()->get()) : lowest - 1;
+  if (node->is_floating_point()) value = node->as_floating_point()->get();
+  const bool is_within = value >= lowest && value <= highest;  // which NaN is not
+  if (!is_within) return Report(place, absl::StrCat("a number from ", lowest, " to ", highest), *node);
+  *out = value;
+}
+
 void Section::Count(const std::string& key, Range range, int64_t* out) {
   Place place;
   const toml::node* node = Take(key, &place);

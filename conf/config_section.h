@@ -57,6 +57,7 @@ class Section {
                                     bool is_secret = false);
   void Bool(const std::string& key, bool* out);
   void Percent(const std::string& key, double* out);  // 0 to 100
+  void Real(const std::string& key, double lowest, double highest, double* out);
   void Count(const std::string& key, Range range, int64_t* out);
   void Bytes(const std::string& key, Range range, int64_t* out);
   void Duration(const std::string& key, Range range_ms, int64_t* out);

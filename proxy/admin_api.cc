@@ -1,20 +1,25 @@
 #include "proxy/admin_api.h"
 
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <utility>
 
 #include "conf/config_loader.h"
 #include "fmt/format.h"
 #include "protocol/reply.h"
-#include "protocol/secret.h"
+#include "proxy/admin_audit.h"
 #include "proxy/admin_backfill.h"
 #include "proxy/admin_copy.h"
+#include "proxy/admin_events.h"
 #include "proxy/admin_fields.h"
+#include "proxy/admin_flip.h"
+#include "proxy/admin_guard.h"
 #include "proxy/admin_preflight.h"
+#include "proxy/admin_ramp.h"
 #include "proxy/admin_report.h"
+#include "proxy/admin_tokens.h"
 #include "proxy/admin_verify.h"
+#include "proxy/console_page.h"
+#include "proxy/metrics.h"
 #include "proxy/proxy.h"
 #include "proxy/status_json.h"
 
@@ -28,22 +33,24 @@ class AdminApi {
  public:
   explicit AdminApi(Proxy* proxy) : proxy_(proxy) {}
 
-  void Handle(const HttpRequest& request, const HttpServer::Responder& respond) const {
+  void Handle(const HttpRequest& request, HttpServer::Responder respond) const {
     if (request.path == "/healthz") return respond(JsonResponse({{"status", "ok"}, {"version", CROSSFADE_VERSION}}));
     if (request.path == "/readyz") return respond(Ready());
-    if (const auto origin = request.headers.find("origin");
-        origin != request.headers.end() && !SameOrigin(request, origin->second)) {
-      return respond(HttpError(403, "requests from another site's pages are refused"));
-    }
+    if (auto file = GetConsole(request)) return respond(*std::move(file));
+    const bool has_token = !proxy_->admin_tokens().empty();
+    if (auto refusal = RefuseForeign(request, proxy_->config().admin.address, has_token)) return respond(*refusal);
     if (!Allowed(request)) {
       HttpResponse response = HttpError(401, "a token is needed: Authorization: Bearer TOKEN");
       response.headers["WWW-Authenticate"] = "Bearer";
       return respond(std::move(response));
     }
+    respond = Audited(proxy_, request, std::move(respond));
     const std::string call = (request.method == "HEAD" ? "GET" : request.method) + " " + request.path;
+    if (call == "GET /api/v1/events") return respond(proxy_->events()->Begin());
     if (call == "GET /api/v1/status") return respond(JsonResponse(StatusJson(*proxy_)));
     if (call == "PATCH /api/v1/routing") return PatchRouting(request, respond);
-    if (call == "POST /api/v1/flip") return PostFlip(request, respond);
+    if (call == "POST /api/v1/flip") return PostFlip(proxy_, request, respond);
+    if (call == "GET /api/v1/flip") return GetFlip(proxy_, request, respond);
     if (call == "POST /api/v1/reload") return respond(PostReload(request));
     if (call == "POST /api/v1/resync") return respond(After(proxy_->Resync()));
     if (call == "GET /api/v1/backfill") return respond(JsonResponse(BackfillJson(*proxy_)));
@@ -51,24 +58,19 @@ class AdminApi {
     if (call == "PATCH /api/v1/backfill") return respond(PatchBackfill(proxy_, request));
     if (call == "DELETE /api/v1/backfill") return respond(DeleteBackfill(proxy_));
     if (request.path == "/api/v1/verify" && IsVerifyCall(request)) return respond(HandleVerify(proxy_, request));
+    if (request.path == "/api/v1/ramp" && IsRampCall(request)) return respond(HandleRamp(proxy_, request));
     if (call == "GET /api/v1/preflight") return GetPreflight(proxy_, respond);
     if (call == "POST /api/v1/copy") return PostCopy(proxy_, request, respond);
+    if (call == "GET /api/v1/audit") return respond(GetAudit(*proxy_, request));
     if (call == "GET /api/v1/report") return GetReport(proxy_, request, respond);
     if (call == "GET /api/v1/mismatches") return respond(GetMismatches(request));
+    if (call == "GET /metrics") return respond(GetMetrics(*proxy_));
     respond(NoRoute(request));
   }
 
  private:
   bool Allowed(const HttpRequest& request) const {
-    if (proxy_->admin_token().empty()) return true;
-    const auto found = request.headers.find("authorization");
-    return found != request.headers.end() && SecretsEqual(found->second, "Bearer " + proxy_->admin_token());
-  }
-
-  // A page of another site can make a browser on this machine send requests here; it can't hide where it comes from.
-  static bool SameOrigin(const HttpRequest& request, const std::string& origin) {
-    const auto host = request.headers.find("host");
-    return host != request.headers.end() && origin == "http://" + host->second;
+    return proxy_->admin_tokens().empty() || FindToken(proxy_->admin_tokens(), request) != nullptr;
   }
 
   // The primary decides: a dead secondary must not take the proxy out of rotation.
@@ -112,39 +114,11 @@ class AdminApi {
     proxy_->ChangeInSteps(change, replace.value_or(false), done);
   }
 
-  void PostFlip(const HttpRequest& request, const HttpServer::Responder& respond) const {
-    Fields fields(request.body);
-    FlipRequest flip;
-    std::optional<Side> to;
-    std::optional<bool> dry_run, cold, force;
-    fields.Word("to", &to, "\"old\" or \"new\"");
-    fields.Milliseconds("max_pause_ms", &flip.max_pause_ms);
-    fields.Flag("dry_run", &dry_run);
-    fields.Flag("cold", &cold);
-    fields.Flag("force", &force);
-    if (!to) fields.Complain("to: expected \"old\" or \"new\"");
-    if (const absl::Status status = fields.Done(); !status.ok()) return respond(FromStatus(status));
-    flip.to = *to;
-    flip.dry_run = dry_run.value_or(false);
-    flip.cold = cold.value_or(false);
-    flip.force = force.value_or(false);
-    proxy_->Flip(flip, [respond, flip, proxy = proxy_](const FlipResult& result) {
-      Json json = {{"flipped", result.flipped},
-                   {"primary", SideName(proxy->migration().primary())},
-                   {"epoch", proxy->migration().epoch},
-                   {"pause_ms", result.pause_ms}};
-      if (flip.dry_run) json.update({{"dry_run", true}, {"would_flip", result.would_flip}});
-      if (!result.reason.empty())
-        json[flip.force && (result.flipped || result.would_flip) ? "lost" : "reason"] = result.reason;
-      respond(JsonResponse(json, result.flipped || result.would_flip ? 200 : 409));
-    });
-  }
-
   // Mistakes are told one by one; nothing has changed then.
   HttpResponse PostReload(const HttpRequest& request) const {
     Fields fields(request.body);
     if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
-    const auto changes = proxy_->Reload();
+    const auto changes = proxy_->Reload(WhoAsks(proxy_->admin_tokens(), request));
     if (!changes.ok()) {
       const std::string message(changes.status().message());
       return JsonResponse({{"error", message}, {"reason", message}}, 409);
@@ -169,24 +143,25 @@ class AdminApi {
   }
 
   static HttpResponse NoRoute(const HttpRequest& request) {
-    for (const char* path : {"/api/v1/ramp", "/metrics", "/"}) {
-      if (request.path == path)
-        return HttpError(501, fmt::format("{} is not built yet; the API begins at /api/v1/status", path));
-    }
     const struct {
       const char* path;
       const char* methods;
-    } routes[] = {{"/api/v1/status", "GET"},
+    } routes[] = {{"/", "GET"},
+                  {"/api/v1/status", "GET"},
+                  {"/api/v1/events", "GET"},
                   {"/api/v1/routing", "PATCH"},
-                  {"/api/v1/flip", "POST"},
+                  {"/api/v1/flip", "GET, POST"},
                   {"/api/v1/reload", "POST"},
                   {"/api/v1/resync", "POST"},
                   {"/api/v1/backfill", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/verify", "GET, POST, DELETE"},
+                  {"/api/v1/ramp", "GET, POST, PATCH, DELETE"},
                   {"/api/v1/mismatches", "GET"},
                   {"/api/v1/preflight", "GET"},
+                  {"/api/v1/copy", "POST"},
+                  {"/api/v1/audit", "GET"},
                   {"/api/v1/report", "GET"},
-                  {"/api/v1/copy", "POST"}};
+                  {"/metrics", "GET"}};
     for (const auto& route : routes) {
       if (request.path != route.path) continue;
       HttpResponse response =
@@ -202,23 +177,12 @@ class AdminApi {
 
 }  // namespace
 
-absl::StatusOr<std::string> ReadAdminToken(const AdminConfig& config) {
-  std::string token;
-  if (!config.token_file.empty()) {
-    std::ifstream file(config.token_file);
-    if (!file || !(file >> token)) {
-      return absl::FailedPreconditionError(
-          fmt::format("can't read a token from {} (admin.token_file)", config.token_file));
-    }
-  } else if (!IsLoopback(config.address.host)) {
-    return absl::FailedPreconditionError("an admin address that is not loopback needs admin.token_file");
-  }
-  return token;
-}
-
 HttpServer::Handler MakeAdminHandler(Proxy* proxy) {
   return [api = AdminApi(proxy)](const HttpRequest& request, HttpServer::Responder respond) {
-    api.Handle(request, respond);
+    api.Handle(request, [respond = std::move(respond)](HttpResponse response) {
+      AddSafetyHeaders(&response);
+      respond(std::move(response));
+    });
   };
 }
 

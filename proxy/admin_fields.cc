@@ -47,6 +47,29 @@ void Fields::Percent(const char* name, std::optional<double>* out) {
   }
 }
 
+void Fields::Numbers(const char* name, std::vector<double>* out) {
+  const Json* value = Take(name);
+  if (value == nullptr) return;
+  bool all = value->is_array();
+  if (all) {
+    for (const Json& one : *value) all = all && one.is_number();
+  }
+  if (!all) return Complain(fmt::format("{}: expected an array of numbers", name));
+  out->clear();
+  for (const Json& one : *value) out->push_back(one.get<double>());
+}
+
+void Fields::Real(const char* name, double least, double most, std::optional<double>* out) {
+  const Json* value = Take(name);
+  if (value == nullptr) return;
+  const double number = value->is_number() ? value->get<double>() : least - 1;
+  if (number >= least && number <= most) {
+    *out = number;
+  } else {
+    Complain(fmt::format("{}: expected a number from {:g} to {:g}", name, least, most));
+  }
+}
+
 void Fields::Text(const char* name, std::string* out) {
   const Json* value = Take(name);
   if (value == nullptr) return;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "conf/config.h"
@@ -38,6 +39,9 @@ class Fields {
       Complain(fmt::format("{}: expected {}", name, expected));
     }
   }
+  // An array of numbers.
+  void Numbers(const char* name, std::vector<double>* out);
+  void Real(const char* name, double least, double most, std::optional<double>* out);
   void Text(const char* name, std::string* out);
   void Flag(const char* name, std::optional<bool>* out);
   // A whole number from `least` to `most`.

@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <optional>
@@ -11,16 +10,18 @@
 #include <utility>
 
 #include "conf/config_loader.h"
+#include "conf/config_values.h"
 #include "proxy/admin_client.h"
 #include "proxy/cli_check.h"
 #include "proxy/cli_commands.h"
+#include "proxy/cli_completion.h"
+#include "proxy/cli_token.h"
 #include "spdlog/fmt/fmt.h"
 
 namespace crossfade {
 namespace {
 
 constexpr char kDefaultAdmin[] = "127.0.0.1:6401";
-constexpr size_t kMaxTokenBytes = 4096;
 
 constexpr char kAbout[] =
     "Crossfade moves live traffic from one Redis-compatible store (old) to another (new): writes go to\n"
@@ -29,12 +30,14 @@ constexpr char kAbout[] =
     "Examples:\n"
     "  crossfade check --old redis://10.0.0.1:6379 --new redis://10.0.0.2:6379 can it be done?\n"
     "  crossfade run --old redis://10.0.0.1:6379 --new redis://10.0.0.2:6379   start the proxy\n"
-    "  crossfade status                     what is going on\n"
+    "  crossfade status                     what is going on, and what to do next\n"
+    "  crossfade watch                      the same, live\n"
     "  crossfade backfill start             copy what was there before\n"
     "  crossfade verify                     are both stores the same?\n"
     "  crossfade compare 100                ask both stores for every read, and compare\n"
     "  crossfade reads 25                   new answers 25 % of the keys\n"
-    "  crossfade flip --dry-run             could it flip?\n"
+    "  crossfade ramp start --every 10m     1, 5, 25, 50, 100 %, and back to 0 when a figure is bad\n"
+    "  crossfade flip --dry-run             what stands in the way of a flip?\n"
     "  crossfade flip new                   make new the primary; `flip old` goes back\n";
 
 constexpr char kExitHelp[] =
@@ -59,35 +62,10 @@ std::string CheckPercent(const std::string& text) {
   return fmt::format("expected a percentage from 0 to 100, got \"{}\"", text);
 }
 
-std::string EnvOrEmpty(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
-std::string Trimmed(const std::string& text) {
-  size_t from = text.find_first_not_of(" \t\r\n"), to = text.find_last_not_of(" \t\r\n");
-  return from == std::string::npos ? "" : text.substr(from, to - from + 1);
-}
-
-// The token of the file, or of the environment when no file is named; empty when there is neither.
-absl::StatusOr<std::string> ReadToken(const std::string& file) {
-  std::string token = Trimmed(EnvOrEmpty("CROSSFADE_TOKEN"));
-  std::string source = "CROSSFADE_TOKEN";
-  if (!file.empty()) {
-    source = "--token-file " + file;
-    std::ifstream in(file, std::ios::binary);
-    std::string text(kMaxTokenBytes + 1, '\0');
-    if (!in || !in.read(text.data(), text.size()).eof()) {
-      const char* why = in ? "larger than a token is" : "can't be read";
-      return absl::InvalidArgumentError(fmt::format("{}: {}", source, why));
-    }
-    text.resize(in.gcount());
-    token = Trimmed(text);
-    if (token.empty()) return absl::InvalidArgumentError(source + ": no token in it");
-  }
-  const bool clean = std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7F; });
-  if (!clean) return absl::InvalidArgumentError(source + ": a token is printable ASCII without spaces");
-  return token;
+std::string CheckInterval(const std::string& text) {
+  const absl::StatusOr<int64_t> ms = ParseDuration(text);
+  if (!ms.ok()) return std::string(ms.status().message());
+  return *ms >= 100 && *ms <= 3'600'000 ? "" : "expected 100ms to 1h";
 }
 
 // The grammar, and what the arguments were. One parse in its life.
@@ -108,6 +86,7 @@ class Cli {
   void AddVerify();
   void AddCheckAndCopy();
   void AddCommandList();
+  void AddShellHelp();
   // A command that asks the admin API, with the options that all of those have.
   CLI::App* AddOperatorCommand(const char* name, const char* about, const char* examples, Action action);
   CLI::App* AddChoice(const char* name, const char* about, const char* examples, std::vector<std::string> choices,
@@ -122,6 +101,8 @@ class Cli {
   CLI::App app_;
   CLI::App* run_ = nullptr;
   CLI::App* list_ = nullptr;
+  CLI::App* completion_ = nullptr;
+  CLI::App* man_ = nullptr;
   CLI::App* check_ = nullptr;
   Action action_;  // what the operator command that was named does
 
@@ -129,12 +110,13 @@ class Cli {
   std::string admin_, token_file_;
   bool json_ = false;
   bool refused_ = false, not_in_multi_ = false;
-  std::string percent_, choice_;
+  std::string percent_, choice_, interval_ = "1s";
   bool cold_ = false;
   BackfillArguments backfill_;
   FlipOptions flip_;
   SecondaryOptions secondary_;
   VerifyArguments verify_;
+  RampArguments ramp_;
   ReportArguments report_;
   std::string sample_;
   int64_t limit_ = 20;
@@ -146,9 +128,17 @@ void Cli::AddCommands() {
   app_.footer(kExitHelp);
   AddRun();
   AddOperatorCommand("status", "What is going on: roles, lag, counters, backends",
-                     "Examples:\n  crossfade status\n  watch -n1 crossfade status\n"
+                     "Examples:\n  crossfade status\n  crossfade watch\n"
                      "  crossfade status --json | jq .lag",
                      [](Operator& op) { return op.Status(); });
+  CLI::App* watch = AddOperatorCommand(
+      "watch", "The same as a view that redraws, with rates and the latest changes; q quits",
+      "Examples:\n  crossfade watch\n  crossfade watch --interval 5s\n"
+      "  crossfade watch | tee migration.log   a line each time, where standard output is no terminal",
+      [this](Operator& op) { return op.Watch(*ParseDuration(interval_)); });
+  watch->add_option("--interval", interval_, "How often to look (1s unless given)")
+      ->type_name("DURATION")
+      ->check(CheckInterval);
   AddCheckAndCopy();
   AddSettings();
   AddFlip();
@@ -158,16 +148,26 @@ void Cli::AddCommands() {
                      "Examples:\n  crossfade reload", [](Operator& op) { return op.Reload(); });
   AddBackfill();
   AddVerify();
+  AddRampOptions(AddOperatorCommand("ramp", "Shift reads to new step by step, as long as it proves to be well",
+                                    kRampExamples, [this](Operator& op) { return op.Ramp(ramp_); }),
+                 &ramp_);
   CLI::App* mismatches = AddOperatorCommand("mismatches", "The latest confirmed mismatches",
                                             "Examples:\n  crossfade mismatches\n  crossfade mismatches --limit 100",
                                             [this](Operator& op) { return op.Mismatches(limit_); });
-  mismatches->add_option("--limit", limit_, "How many at most (20 unless given)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1000));
+  CLI::App* audit = AddOperatorCommand(
+      "audit", "Who has changed what, and what happened by itself, the newest first",
+      "Examples:\n  crossfade audit\n  crossfade audit --limit 100\n  crossfade audit --json | jq .entries",
+      [this](Operator& op) { return op.Audit(limit_); });
+  for (CLI::App* list : {mismatches, audit}) {
+    list->add_option("--limit", limit_, "How many at most (20 unless given)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000));
+  }
   CLI::App* report = AddOperatorCommand("report", "What somebody signs: PASS, FAIL or INSUFFICIENT, and every figure",
                                         kReportExamples, [this](Operator& op) { return op.Report(report_); });
   AddReportOptions(report, &report_);
   AddCommandList();
+  AddShellHelp();
 }
 
 void Cli::AddRun() {
@@ -274,19 +274,9 @@ void Cli::AddBackfill() {
 }
 
 void Cli::AddFlip() {
-  CLI::App* flip = AddOperatorCommand(
-      "flip", "Make the other store the primary, or go back",
-      "Examples:\n  crossfade flip --dry-run\n  crossfade flip new --max-pause 200\n  crossfade flip old\n"
-      "  crossfade flip new --force   old is gone for good: names what is lost, and flips",
-      [this](Operator& op) { return op.Flip(flip_); });
-  flip->add_option("to", flip_.to, "old or new; the one that isn't primary unless given")
-      ->check(CLI::IsMember({"old", "new"}));
-  flip->add_flag("--dry-run", flip_.dry_run, "Do all but the swap");
-  flip->add_option("--max-pause", flip_.max_pause_ms, "Give up if writes would wait for longer than this")
-      ->type_name("MS")
-      ->check(CLI::Range(1, 60'000));
-  flip->add_flag("--cold", flip_.cold, "Allow it while the other store is not synced: a cache that may start empty");
-  flip->add_flag("--force", flip_.force, "Flip in spite of dirty keys, a lag or an unreachable store");
+  CLI::App* flip = AddOperatorCommand("flip", "Make the other store the primary, or go back", kFlipExamples,
+                                      [this](Operator& op) { return op.Flip(flip_, WantsColours(*world_.out)); });
+  AddFlipOptions(flip, &flip_);
 }
 
 void Cli::AddVerify() {
@@ -329,6 +319,21 @@ void Cli::AddCommandList() {
                 kHandlingHelp);
 }
 
+void Cli::AddShellHelp() {
+  completion_ = app_.add_subcommand("completion", "Print what makes bash or zsh complete these commands");
+  completion_->add_option("shell", choice_, "bash or zsh")->required()->check(CLI::IsMember({"bash", "zsh"}));
+  completion_->footer(
+      "Examples:\n"
+      "  source <(crossfade completion bash)\n"
+      "  crossfade completion bash > /etc/bash_completion.d/crossfade\n"
+      "  crossfade completion zsh > /usr/local/share/zsh/site-functions/_crossfade\n");
+  man_ = app_.add_subcommand("man", "Print the manual page");
+  man_->footer(
+      "Examples:\n"
+      "  crossfade man | man -l -\n"
+      "  crossfade man > /usr/local/share/man/man1/crossfade.1\n");
+}
+
 CLI::App* Cli::AddOperatorCommand(const char* name, const char* about, const char* examples, Action action) {
   CLI::App* command = app_.add_subcommand(name, about);
   command->add_option("--admin", admin_, "The proxy's admin address (env CROSSFADE_ADMIN; else 127.0.0.1:6401)")
@@ -363,6 +368,14 @@ int Cli::Run(int argc, const char* const* argv) {
     return app_.exit(error, *world_.out, *world_.err) == 0 ? kExitDone : kExitUsage;
   }
   if (list_->parsed()) return ListCommands();
+  if (completion_->parsed()) {
+    *world_.out << (choice_ == "zsh" ? ZshCompletion(app_) : BashCompletion(app_));
+    return kExitDone;
+  }
+  if (man_->parsed()) {
+    *world_.out << ManPage(app_, CROSSFADE_VERSION);
+    return kExitDone;
+  }
   if (ChecksByItself()) return CheckByItself();
   return run_->parsed() ? RunProxy() : Operate();
 }

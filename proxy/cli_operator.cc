@@ -22,21 +22,18 @@ json PercentJson(double percent) {
   return percent;
 }
 
-std::string Joined(const std::vector<std::string>& notes) {
-  std::string out;
-  for (const std::string& note : notes) out += (out.empty() ? "" : "; ") + note;
-  return out;
-}
-
 }  // namespace
 
 bool Operator::Ask(const std::string& method, const std::string& path, const json* body, json* answer, int* exit,
-                   bool may_print_json) {
+                   bool may_print_json, json* refusal) {
   int64_t timeout_ms = kAnswerTimeoutMs;
   if (body != nullptr && path == "/api/v1/flip") {
-    timeout_ms = kFlipTimeoutMs + static_cast<int64_t>(NumberAt(*body, {"max_pause_ms"}));
+    timeout_ms = kFlipTimeoutMs + (BoolAt(*body, {"preflight"}) ? kStoresTimeoutMs : 0) +
+                 static_cast<int64_t>(NumberAt(*body, {"max_pause_ms"}));
   }
-  if (path == "/api/v1/preflight" || path == "/api/v1/copy") timeout_ms = kStoresTimeoutMs;
+  if (path == "/api/v1/preflight" || path == "/api/v1/copy" || path.starts_with("/api/v1/flip?")) {
+    timeout_ms = kStoresTimeoutMs;
+  }
   std::string body_text = body != nullptr ? body->dump() : "";
   auto reply = session_.call(session_.address, method, path, body_text, session_.token, timeout_ms);
   if (!reply.ok()) {
@@ -49,6 +46,11 @@ bool Operator::Ask(const std::string& method, const std::string& path, const jso
     if (reply->body.empty() || reply->body.back() != '\n') *session_.out << "\n";
   }
   if (reply->status < 200 || reply->status > 299) {
+    if (refusal != nullptr && reply->status == 409) {
+      *refusal = json::parse(reply->body, nullptr, false);
+      *exit = kExitNotTrue;
+      if (!may_print_json) return false;
+    }
     *exit = Refused(method + " " + path, *reply);
     return false;
   }
@@ -202,53 +204,6 @@ int Operator::SetOnMiss(const std::string& value) {
       return "on-miss: a nil from new asks the primary, and copies the key now";
     return "on-miss: a nil from new is the answer now";
   });
-}
-
-int Operator::Flip(FlipOptions options) {
-  json answer;
-  int exit = kExitDone;
-  if (options.to.empty()) {
-    if (!AskStatus(&answer, &exit)) return exit;
-    std::string primary = TextAt(answer, {"primary"});
-    if (primary != "old" && primary != "new") {
-      *session_.err
-          << "the proxy doesn't say which store is primary; name the one to flip to: crossfade flip old|new\n";
-      return kExitNotTrue;
-    }
-    options.to = primary == "old" ? "new" : "old";
-  }
-  json body = {{"to", options.to}, {"dry_run", options.dry_run}, {"cold", options.cold}, {"force", options.force}};
-  if (options.max_pause_ms > 0) body["max_pause_ms"] = options.max_pause_ms;
-  if (!Ask("POST", "/api/v1/flip", &body, &answer, &exit)) return exit;
-  return TellFlip(options, answer);
-}
-
-// A 200: flipped, or a dry run, or nothing to do.
-int Operator::TellFlip(const FlipOptions& options, const json& answer) {
-  const bool flipped = BoolAt(answer, {"flipped"});
-  const bool true_now = flipped || (options.dry_run && BoolAt(answer, {"would_flip"}));
-  const int exit = true_now ? kExitDone : kExitNotTrue;
-  if (session_.json) return exit;
-  const std::string other = options.to == "old" ? "new" : "old";
-  const std::string why = Joined(NotesIn(answer, {"reason", "reasons", "error"}));
-  if (flipped) {
-    std::string pause =
-        Find(answer, {"pause_ms"}) != nullptr ? fmt::format(" (paused {:.1f} ms)", NumberAt(answer, {"pause_ms"})) : "";
-    *session_.out << fmt::format("flipped: {} is primary now{}; go back with: crossfade flip {}{}\n", options.to, pause,
-                                 other, session_.same_target);
-  } else if (true_now) {
-    *session_.out << fmt::format(
-        "would flip: {} can become primary (dry run, nothing has changed); do it with: "
-        "crossfade flip {}{}{}{}\n",
-        options.to, options.to, options.cold ? " --cold" : "", options.force ? " --force" : "", session_.same_target);
-  } else {
-    *session_.err << fmt::format("{}: {}\n", options.dry_run ? "would not flip" : "not flipped",
-                                 why.empty() ? "the proxy gave no reason" : why);
-  }
-  for (const std::string& note : NotesIn(answer, {"attention", "warnings", "lost"})) {
-    *session_.out << "note: " << note << "\n";
-  }
-  return exit;
 }
 
 int Operator::Resync() {

@@ -13,7 +13,9 @@
 #include "nlohmann/json_fwd.hpp"
 #include "proxy/admin_client.h"
 #include "proxy/cli_backfill.h"
+#include "proxy/cli_flip.h"
 #include "proxy/cli_progress.h"
+#include "proxy/cli_ramp.h"
 #include "proxy/cli_report.h"
 #include "proxy/cli_verify.h"
 
@@ -43,14 +45,6 @@ struct AdminSession {
   const Pace* pace = nullptr;  // how waiting for a job goes; null: really
 };
 
-struct FlipOptions {
-  std::string to;            // "old", "new"; empty: the store that isn't primary
-  int64_t max_pause_ms = 0;  // 0: the proxy's default
-  bool dry_run = false;
-  bool cold = false;
-  bool force = false;
-};
-
 struct SecondaryOptions {
   bool snapshot = false;   // follow: it holds a snapshot that was taken in journal mode
   bool elsewhere = false;  // … not by the primary itself
@@ -63,6 +57,8 @@ class Operator {
 
   int Status();
   int Mismatches(int64_t limit);
+  int Audit(int64_t limit);        // cli_audit.cc
+  int Watch(int64_t interval_ms);  // cli_watch.cc
   int SetReads(double percent, bool cold);
   int SetCompare(double percent);
   // REQUIRES: `value` is one of the contract's names for the setting.
@@ -70,11 +66,12 @@ class Operator {
   int SetAck(const std::string& value);
   int SetSplit(const std::string& value);
   int SetOnMiss(const std::string& value);
-  int Flip(FlipOptions options);
+  int Flip(FlipOptions options, bool colours);  // cli_flip.cc
   int Resync();
   int Reload();
   int Backfill(const BackfillArguments& arguments);
   int Verify(const VerifyArguments& arguments);
+  int Ramp(const RampArguments& arguments);
   int Check(bool colours);                       // cli_check.cc
   int Report(const ReportArguments& arguments);  // cli_report.cc
   // `what`: "functions" or "users". cli_copy.cc
@@ -83,8 +80,9 @@ class Operator {
  private:
   // Asks, prints what --json asks for, and parses. When the answer is a success, *exit is kExitDone and *answer the
   // JSON; anything else has been told to the user. `may_print_json` is false for a question that the user did not ask.
+  // `refusal`: gets the body of a 409; with may_print_json false that is not told then.
   bool Ask(const std::string& method, const std::string& path, const nlohmann::json* body, nlohmann::json* answer,
-           int* exit, bool may_print_json = true);
+           int* exit, bool may_print_json = true, nlohmann::json* refusal = nullptr);
   int Refused(const std::string& what, const AdminReply& reply);
   // What the status says now, for "was …"; null when it says nothing.
   bool AskStatus(nlohmann::json* status, int* exit);
@@ -92,7 +90,9 @@ class Operator {
               const std::function<std::string(const nlohmann::json& status)>& meaning);
   int FollowBackfill();
   int FollowVerify();
-  int TellFlip(const FlipOptions& options, const nlohmann::json& answer);
+  int FollowRamp(double news_from);
+  int WaitAndFlip(const FlipOptions& options, bool colours);
+  int TellFlip(const FlipOptions& options, const nlohmann::json& answer, bool colours);
 
   AdminSession session_;
 };

@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "nlohmann/json.hpp"
+#include "proxy/cli_advice.h"
 #include "proxy/cli_backfill.h"
+#include "proxy/cli_ramp.h"
 #include "proxy/cli_verify.h"
 #include "spdlog/fmt/fmt.h"
 
@@ -188,11 +190,21 @@ std::vector<std::string> NotesIn(const json& answer, std::initializer_list<const
   return notes;
 }
 
+std::string Joined(const std::vector<std::string>& notes) {
+  std::string out;
+  for (const std::string& note : notes) out += (out.empty() ? "" : "; ") + note;
+  return out;
+}
+
 std::string RenderStatus(const json& status) {
   std::string out = "crossfade " + TextAt(status, {"version"}, "?");
   if (Find(status, {"epoch"}) != nullptr) out += ", epoch " + TextAt(status, {"epoch"});
   out += "\n\n";
   for (const std::string& note : NotesIn(status, {"attention", "warnings"})) Line(&out, "ATTENTION", note);
+  const Advice advice = AdviseFrom(status);
+  if (!advice.next.empty()) Line(&out, "next", advice.next);
+  if (!advice.back.empty()) Line(&out, "back", advice.back);
+  if (!advice.next.empty()) out += "\n";
   Line(&out, "primary", TextAt(status, {"primary"}, "?") + ", acknowledged by " + TextAt(status, {"ack"}, "?"));
   Line(&out, "secondary", SecondaryLine(status));
   if (const json* replication = Find(status, {"replication"});
@@ -209,6 +221,9 @@ std::string RenderStatus(const json& status) {
   }
   if (const json* backfill = Find(status, {"backfill"})) Line(&out, "backfill", BackfillLine(*backfill));
   if (const json* verify = Find(status, {"verify"})) Line(&out, "verify", VerifyLine(*verify));
+  if (const json* ramp = Find(status, {"ramp"}); ramp != nullptr && TextAt(*ramp, {"state"}) != "idle") {
+    Line(&out, "ramp", RampLine(*ramp));
+  }
   if (const json* flips = Find(status, {"flips"}); flips != nullptr && flips->is_array()) {
     Line(&out, "flips", FlipsLine(*flips));
   }

@@ -36,4 +36,6 @@ std::string RenderMismatches(const nlohmann::json& answer);
 // The strings in whichever of `fields` the answer has, single or in an array.
 std::vector<std::string> NotesIn(const nlohmann::json& answer, std::initializer_list<const char*> fields);
 
+std::string Joined(const std::vector<std::string>& notes);  // by "; "
+
 }  // namespace crossfade

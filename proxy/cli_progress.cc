@@ -114,6 +114,8 @@ FollowEnd FollowJob(const Pace& pace, const std::function<bool(Progress*)>& look
       clear();
       return FollowEnd::kLost;
     }
+    if (!progress.news.empty()) clear();
+    for (const std::string& line : progress.news) *pace.out << line << std::endl;
     if (progress.over) {
       clear();
       return FollowEnd::kOver;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "nlohmann/json_fwd.hpp"
 
@@ -21,8 +22,9 @@ struct Progress {
   double per_second = 0;
   double seconds_left = -1;  // negative: not known
   std::string unit = "keys";
-  std::string note;   // what it is doing, or waits for; may be empty
-  bool over = false;  // the job has ended: nothing more is drawn
+  std::string note;               // what it is doing, or waits for; may be empty
+  bool over = false;              // the job has ended: nothing more is drawn
+  std::vector<std::string> news;  // lines to be told now, once, above the progress
 };
 
 // From the API's {"done", "total", "per_second", "seconds_left"}; what is missing stays unknown.

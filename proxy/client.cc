@@ -114,6 +114,7 @@ void Client::Process(std::string_view fresh) {
 
 void Client::Handle(const CommandRow* row, RequestView request) {
   if (IsHttp(request)) return CloseAfterReplies();
+  if (counts_ != nullptr) counts_->Count(row);
   const ReplyTo to{id(), replies_.end()};
   PendingReply& pending = replies_.Push();
   pending.answered = false;

@@ -18,6 +18,7 @@
 #include "proxy/io.h"
 #include "proxy/memory_account.h"
 #include "proxy/slot.h"
+#include "routing/command_counts.h"
 #include "routing/plan.h"
 #include "routing/session.h"
 
@@ -69,6 +70,9 @@ class Client : private Stream::Listener {
     input_share_.Join(account, MemoryAccount::Holder::kInput);
     output_share_.Join(account, MemoryAccount::Holder::kOutput);
   }
+
+  // Where its commands are counted. Must outlive the client.
+  void set_counts(CommandCounts* counts) { counts_ = counts; }
 
   uint64_t id() const { return session_.id(); }
   Session& session() { return session_; }
@@ -178,6 +182,7 @@ class Client : private Stream::Listener {
   size_t kept_bytes_ = 0;   // of answers that earlier ones hold up
   bool output_full_ = false;
   MemoryShare input_share_, output_share_;
+  CommandCounts* counts_ = nullptr;
 };
 
 }  // namespace crossfade

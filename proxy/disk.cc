@@ -52,16 +52,21 @@ class DirectoryLock : public Storage::Lock {
   File file_;
 };
 
-// Writes all of it and, if asked to, waits for the disk.
-absl::Status WriteAll(const std::string& path, std::string_view bytes, bool synced) {
-  const File file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!file.ok()) return IoError("open " + path);
+absl::Status WriteBytes(const File& file, const std::string& path, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t size = write(file.get(), bytes.data(), bytes.size());
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) return IoError("write " + path);
     bytes.remove_prefix(static_cast<size_t>(size));
   }
+  return absl::OkStatus();
+}
+
+// Writes all of it and, if asked to, waits for the disk.
+absl::Status WriteAll(const std::string& path, std::string_view bytes, bool synced) {
+  const File file(path, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!file.ok()) return IoError("open " + path);
+  if (absl::Status written = WriteBytes(file, path, bytes); !written.ok()) return written;
   return !synced || fdatasync(file.get()) == 0 ? absl::OkStatus() : IoError("sync " + path);
 }
 
@@ -147,6 +152,21 @@ absl::Status Disk::Replace(const std::string& path, std::string_view bytes) {
   if (absl::Status written = WriteAll(temporary, bytes, true); !written.ok()) return written;
   if (rename(temporary.c_str(), path.c_str()) != 0) return IoError("rename " + temporary);
   return SyncDirectoryOf(path);
+}
+
+absl::Status Disk::Append(const std::string& path, std::string_view bytes, bool sync) {
+  const File file(path, O_WRONLY | O_CREAT | O_APPEND);
+  if (!file.ok()) return IoError("open " + path);
+  const off_t before = lseek(file.get(), 0, SEEK_END);
+  absl::Status written = WriteBytes(file, path, bytes);
+  if (!written.ok()) {
+    const bool undone = before >= 0 && ftruncate(file.get(), before) == 0;
+    return undone ? written
+                  : absl::Status(written.code(), std::string(written.message()) + ", and a part of it is there");
+  }
+  if (!sync) return absl::OkStatus();
+  if (fdatasync(file.get()) != 0) return IoError("sync " + path);
+  return before == 0 ? SyncDirectoryOf(path) : absl::OkStatus();
 }
 
 absl::Status Disk::ReplaceSoon(const std::string& path, std::string_view bytes) {

@@ -7,18 +7,44 @@
 #include "protocol/fault.h"
 #include "protocol/reply.h"
 #include "protocol/resp_writer.h"
+#include "routing/refusal.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
 
 namespace {
 constexpr char kFenceKey[] = "__crossfade:flip";  // a name that nobody has
+
+constexpr char kNoAnswer[] = "the stores have not answered";
+
+FlipProbe Unanswered(std::string why) {
+  FlipProbe probe;
+  probe.state = FlipProbe::State::kUnanswered;
+  probe.why = std::move(why);
+  return probe;
 }
+
+// A user who may not write this key may well write the application's: of the primary only what it refuses to all
+// counts.
+FlipProbe ReadProbe(const Answers& answers) {
+  if (!answers.status.ok()) return Unanswered(std::string(answers.status.message()));
+  if (answers.primary.empty() || answers.secondary.empty()) return Unanswered(kNoAnswer);
+  FlipProbe probe;
+  probe.state = FlipProbe::State::kAnswered;
+  if (IsErrorReply(answers.secondary[0])) probe.target_error = ErrorCode(answers.secondary[0]);
+  if (IsErrorReply(answers.primary[0]) && RefusesAll(RefusalCode(answers.primary[0]))) {
+    probe.primary_error = RefusalCode(answers.primary[0]);
+  }
+  return probe;
+}
+}  // namespace
 
 FlipRunner::FlipRunner(Io* io, Lane* lane, DirtySet* dirty, Keeper* keeper, Repair* repair,
                        std::function<void(bool)> hold)
     : io_(io), lane_(lane), dirty_(dirty), keeper_(keeper), repair_(repair), hold_(std::move(hold)) {
   timer_ = io_->clock()->MakeTimer([this] { Check(); });
+  look_timer_ = io_->clock()->MakeTimer(
+      [this] { Looked(Unanswered(fmt::format("the stores have not answered within {} ms", kLookMs))); });
 }
 
 const char* FlipRunner::StateWord() const {
@@ -45,65 +71,72 @@ double FlipRunner::PausedMs() const {
   return held_us_ == 0 ? 0 : static_cast<double>(io_->clock()->NowUs() - held_us_) / 1000.0;
 }
 
-// What waiting can't mend.
-std::string FlipRunner::WhyNever() const {
-  const Migration& migration = keeper_->migration();
-  if (migration.primary() == request_.to) return fmt::format("{} is the primary already", SideName(request_.to));
-  if (!lane_->link(request_.to).up()) {
-    return fmt::format("{} is unreachable: {}", SideName(request_.to),
-                       lane_->link(request_.to).upstream().last_error());
+FlipFacts FlipRunner::Facts(Side to, const FlipProbe& probe) const {
+  const Link& target = lane_->link(to);
+  const Link& primary = lane_->primary();
+  FlipFacts facts;
+  facts.migration = &keeper_->migration();
+  facts.to = to;
+  facts.target_up = target.up();
+  facts.target_error = target.upstream().last_error();
+  facts.target_is_replica = target.info().is_replica;
+  facts.primary_up = primary.up();
+  facts.primary_error = primary.upstream().last_error();
+  facts.primary_is_replica = primary.info().is_replica;
+  if (replicating()) {
+    facts.replication_never = replication_->WhyNever();
+    if (state_ != State::kDraining) facts.replication_not_near = replication_->WhyNotNear();
   }
-  if (request_.force) return {};
-  if (fence_ == Fence::kRefused) return fence_why_;
-  if (!lane_->primary().up()) {
-    return fmt::format("the primary ({}) is unreachable: {}; if it is gone for good, force the flip",
-                       SideName(migration.primary()), lane_->primary().upstream().last_error());
+  facts.probe = probe;
+  facts.dirty_keys = dirty_->size();
+  facts.most_dirty_keys = kMaxDirtyHeld;
+  facts.everything_dirty = dirty_->everything();
+  facts.shedding = lane_->shedding();
+  facts.breaker_closed = lane_->breaker().closed();
+  facts.breaker_reason = lane_->breaker().reason();
+  facts.lag_slots = lane_->lag_slots();
+  facts.most_lag_slots = kMaxLagSlots;
+  if (feeds_ != nullptr) {
+    facts.subscribers = feeds_->size();
+    if (state_ != State::kFollowing) facts.subscribers_missing = feeds_->WhyNotPrepared();
   }
-  if (replicating()) return replication_->WhyNever();
-  if (lane_->link(request_.to).info().is_replica) {
-    return fmt::format("{} is a replica of another server and refuses writes", SideName(request_.to));
-  }
-  return migration.WhyNotReadable(migration.cold || request_.cold);
+  if (outlook_) outlook_(&facts);
+  return facts;
+}
+
+std::string FlipRunner::FirstReason(FlipCheck::Kind kind, bool force) const {
+  const std::vector<FlipCheck> checks = CheckFlip(Facts(request_.to, probe_));
+  const FlipCheck* check = FirstInTheWay(checks, kind, request_.cold, force);
+  return check == nullptr ? "" : check->reason;
 }
 
 // What time and repair may mend.
 std::string FlipRunner::WhyNotYet() {
   if (feeds_ != nullptr) feeds_->Prepare(request_.to);
-  if (replicating()) {
-    std::string why = WhyNotInStep();
-    if (!why.empty() || state_ == State::kDraining || feeds_ == nullptr) return why;
-    return feeds_->WhyNotPrepared();
-  }
-  if (dirty_->everything()) return "everything is dirty until a sweep has copied it";
-  if (dirty_->size() > 0) return fmt::format("{} keys are dirty", dirty_->size());
-  if (lane_->shedding()) return "the secondary's queue has overflowed";
-  if (!lane_->breaker().closed()) return "the breaker keeps the secondary away: " + lane_->breaker().reason();
-  if (state_ == State::kArming) {
-    if (lane_->lag_slots() > kMaxLagSlots) return fmt::format("the secondary lags by {} slots", lane_->lag_slots());
-  } else if (!lane_->drained() && !FAULT(kFlipWithoutDraining)) {
+  // Force goes on in spite of it, but says what it was.
+  std::string why = FirstReason(FlipCheck::Kind::kWait, false);
+  return !why.empty() || state_ == State::kArming ? why : WhyNotDrained();
+}
+
+// With requests held.
+std::string FlipRunner::WhyNotDrained() {
+  if (replicating()) return WhyNotInStep();
+  if (!lane_->drained() && !FAULT(kFlipWithoutDraining)) {
     return fmt::format("{} commands were still in flight, {} of them for the secondary", lane_->slots_in_use(),
                        lane_->lag_slots());
   }
-  if (state_ == State::kDraining && fence_ != Fence::kPassed) {
-    if (fence_ == Fence::kNotAsked) AskFence();
-    if (fence_ != Fence::kPassed) return fence_why_;
-  }
+  if (fence_ == Fence::kNotAsked) AskFence();
+  if (fence_ == Fence::kRefused)
+    return fmt::format("{} refuses writes: {}", SideName(request_.to), probe_.target_error);
+  if (fence_ != Fence::kPassed) return probe_.why;
   if (feeds_ == nullptr) return {};
-  if (std::string why = feeds_->WhyNotPrepared(); !why.empty() || state_ == State::kArming) return why;
   feeds_->Fence();
   return feeds_->fenced() ? "" : "messages to subscribers were still on their way";
 }
 
-// Of a replica: is it near enough to hold requests for, and, once they are held, has it applied everything? Then it is
-// promoted, and follows: what is left to check is the same as for any other secondary. A dry run ends before that.
+// Of a replica: has it applied everything? Then it is promoted, and follows: what is left to check is the same as for
+// any other secondary. A dry run ends before that.
 std::string FlipRunner::WhyNotInStep() {
-  if (dirty_->everything() || dirty_->size() > kMaxDirtyHeld) {
-    return fmt::format(
-        "{} keys are dirty, which replication does not carry exactly: crossfade secondary follow lets "
-        "them be copied, then flip",
-        dirty_->everything() ? "all" : std::to_string(dirty_->size()));
-  }
-  if (state_ == State::kArming) return replication_->WhyNotNear();
   if (!lane_->drained()) return fmt::format("{} commands were still in flight", lane_->slots_in_use());
   if (!std::exchange(handing_over_, true)) replication_->BeginHandover();
   std::string why = replication_->WhyNotEqual();
@@ -119,19 +152,47 @@ std::string FlipRunner::WhyNotInStep() {
 // So both are asked, once nothing else is in flight, for what writes nothing and is refused whenever a write would be.
 void FlipRunner::AskFence() {
   fence_ = Fence::kAsked;
+  Ask([this](const Answers& answers) {
+    probe_ = ReadProbe(answers);
+    // A primary that refuses says so in the probe. What ends the flip is decided there.
+    const bool answered = probe_.state == FlipProbe::State::kAnswered;
+    fence_ = !answered ? Fence::kNotAsked : probe_.target_error.empty() ? Fence::kPassed : Fence::kRefused;
+    if (!answered) probe_.state = FlipProbe::State::kNotAsked;  // and will be again
+  });
+}
+
+void FlipRunner::Ask(std::function<void(const Answers&)> done) {
   Question question;
   question.ask_primary = question.ask_secondary = true;
   question.protocol = kAnyProtocol;
   question.count = 1;
   AppendCommand(&question.commands, {"DEL", kFenceKey});
-  question.done = [this](const Answers& answers) {
-    const bool answered = answers.status.ok() && !answers.secondary.empty();
-    const bool refused = answered && IsErrorReply(answers.secondary[0]);
-    fence_ = refused ? Fence::kRefused : answered ? Fence::kPassed : Fence::kNotAsked;
-    fence_why_ = answered ? fmt::format("{} refuses writes: {}", SideName(request_.to), ErrorCode(answers.secondary[0]))
-                          : std::string(answers.status.message());
-  };
+  question.done = std::move(done);
   lane_->Ask(std::move(question));
+}
+
+void FlipRunner::Look(Side to, LookDone done) {
+  // A flip asks by itself, and a replica refuses until it is promoted.
+  if (state_ != State::kFollowing || replicating() || to == keeper_->migration().primary()) {
+    return done(CheckFlip(Facts(to, state_ == State::kFollowing ? FlipProbe() : probe_)));
+  }
+  looking_.push_back({to, std::move(done)});
+  if (looking_.size() > 1) return;
+  look_timer_->Start(kLookMs, 0);
+  Ask([this, look = ++look_](const Answers& answers) {
+    if (look == look_) Looked(ReadProbe(answers));
+  });
+}
+
+void FlipRunner::Looked(FlipProbe probe) {
+  look_timer_->Stop();
+  ++look_;
+  for (const Looking& one : std::exchange(looking_, {})) {
+    // Which store the answers are of has changed, if the roles have swapped meanwhile.
+    const bool flipping = state_ != State::kFollowing;
+    const bool flipped = one.to == keeper_->migration().primary();
+    one.done(CheckFlip(Facts(one.to, flipping ? probe_ : flipped ? FlipProbe() : probe)));
+  }
 }
 
 void FlipRunner::Start(const FlipRequest& request, std::function<void(const FlipResult&)> done) {
@@ -141,7 +202,8 @@ void FlipRunner::Start(const FlipRequest& request, std::function<void(const Flip
   started_us_ = io_->clock()->NowUs();
   held_us_ = 0;
   fence_ = Fence::kNotAsked;
-  fence_why_ = "the stores have not answered";
+  probe_ = FlipProbe();
+  probe_.why = kNoAnswer;
   was_replica_ = replicating();
   handing_over_ = false;
   promoted_us_ = 0;
@@ -203,8 +265,20 @@ void FlipRunner::Force() {
   Switch(true, std::move(lost));
 }
 
-void FlipRunner::Switch(bool forced, std::string lost) {
+// Whom a flip moves, just before it does.
+FlipResult FlipRunner::Moved() const {
+  FlipFacts facts;
+  facts.migration = &keeper_->migration();
+  if (outlook_) outlook_(&facts);
   FlipResult result;
+  result.subscribers = feeds_ == nullptr ? 0 : feeds_->size();
+  result.blocked = facts.blocked;
+  result.watching = facts.watching;
+  return result;
+}
+
+void FlipRunner::Switch(bool forced, std::string lost) {
+  FlipResult result = Moved();
   if (request_.dry_run) {
     result.would_flip = true;
     result.pause_ms = PausedMs();

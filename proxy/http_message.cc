@@ -146,10 +146,10 @@ std::string RenderResponse(const HttpResponse& response, bool keep_alive) {
   bool has_body = response.status >= 200 && response.status != 204 && response.status != 304;
   std::string out = fmt::format("HTTP/1.1 {} {}\r\n", response.status, ReasonPhrase(response.status));
   if (has_body) {
-    out += fmt::format("content-type: {}\r\ncontent-length: {}\r\n", HeaderValue(response.content_type),
-                       response.body.size());
+    out += fmt::format("content-type: {}\r\n", HeaderValue(response.content_type));
+    if (!response.stream) out += fmt::format("content-length: {}\r\n", response.body.size());
   }
-  out += fmt::format("connection: {}\r\n", keep_alive ? "keep-alive" : "close");
+  out += fmt::format("connection: {}\r\n", keep_alive && !response.stream ? "keep-alive" : "close");
   for (const auto& [name, value] : response.headers) out += fmt::format("{}: {}\r\n", name, HeaderValue(value));
   out += "\r\n";
   if (has_body) out += response.body;

@@ -16,6 +16,7 @@ struct HttpRequest {
   std::map<std::string, std::string> headers;  // names in lower case; several are joined by ", "
   std::string body;
   bool keep_alive = true;
+  std::string peer;  // host:port of who asks; the server fills it in
 };
 
 struct HttpResponse {
@@ -23,12 +24,14 @@ struct HttpResponse {
   std::string content_type = "application/json";
   std::string body;
   std::map<std::string, std::string> headers;  // besides content-type, content-length, connection
+  // It has no end: the body is its beginning, and HttpServer::Publish appends. It ends with its connection.
+  bool stream = false;
 };
 
 // A JSON error body with its status: {"error": message}.
 HttpResponse HttpError(int status, std::string_view message);
 
-// Renders a response with its head. `keep_alive` decides the connection header.
+// Renders a response with its head. `keep_alive` decides the connection header, but for a stream.
 std::string RenderResponse(const HttpResponse& response, bool keep_alive);
 
 inline constexpr size_t kMaxHttpHeadBytes = 16 << 10;

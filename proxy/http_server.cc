@@ -1,15 +1,17 @@
-// One HttpConnection per peer, in one of five states:
+// One HttpConnection per peer, in one of six states:
 //
 //   reading   → answering   a whole request has come; the handler owes its answer. Nothing is read meanwhile
 //   answering → reading     answered, and the peer takes what it is sent
 //   answering → flushing    answered, but more than kMaxUnsentBytes wait to be taken
+//   answering → streaming   the answer is a stream: what is published is appended. What the peer says is not looked at
 //   any       → closing     the last answer is on its way; what still comes is not looked at
 //   any       → dead        in the server's graveyard until the next turn: nobody dies inside its own callback
 //
 // So a connection holds one request of the parser's limits, one read's worth of what came behind it, and
-// kMaxUnsentBytes and one answer of output.
+// kMaxUnsentBytes and one answer of output; a stream its beginning, or kMaxUnsentBytes.
 #include "proxy/http_server.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -18,7 +20,7 @@
 namespace crossfade {
 namespace {
 
-constexpr size_t kMaxUnsentBytes = 64 << 10;  // beyond: the next request waits
+constexpr size_t kMaxUnsentBytes = 64 << 10;  // beyond: the next request waits, and a stream loses what is published
 constexpr int kMaxRefusedConnections = 64;    // that are being told 503; beyond: closed without a word
 constexpr int64_t kStallCheckMs = 1000;       // how often it is asked whether the peer has taken something
 
@@ -34,13 +36,16 @@ class HttpConnection : public Stream::Listener {
   void RefuseAndClose(int status, std::string_view why);
   // The answer to request number `number`; a second answer, or one to another request, is ignored.
   void Answer(uint64_t number, const HttpResponse& response);
+  bool streaming() const { return state_ == State::kStreaming; }
+  // False: there was no room. REQUIRES: streaming().
+  bool Append(std::string_view piece);
 
   void OnRead(std::string_view bytes) override;
   void OnClosed(const absl::Status& why) override;
   void OnDrained() override;
 
  private:
-  enum class State { kReading, kAnswering, kFlushing, kClosing, kDead };
+  enum class State { kReading, kAnswering, kFlushing, kStreaming, kClosing, kDead };
 
   void Enter(State state);
   void Pump();
@@ -83,6 +88,17 @@ class HttpServerImpl : public HttpServer {
   Address address() const override { return listening_->address(); }
   size_t connections() const override { return connections_.size(); }
   uint64_t refused() const override { return refused_; }
+  uint64_t pieces_lost() const override { return pieces_lost_; }
+  size_t streams() const override {
+    return static_cast<size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                             [](const auto& entry) { return entry.second->streaming(); }));
+  }
+  void Publish(std::string_view piece) override {
+    for (auto& [id, connection] : connections_) {
+      if (connection->streaming() && !connection->Append(piece)) ++pieces_lost_;
+    }
+  }
+  bool RoomForStream() const { return streams() < static_cast<size_t>(limits_->admin_connections) / 2; }
   Clock* clock() { return io_->clock(); }
 
   void Handle(const HttpRequest& request, uint64_t connection, uint64_t number) {
@@ -124,7 +140,7 @@ class HttpServerImpl : public HttpServer {
   const Handler handler_;
   // No second owner: responders hold weak_ptrs to it, by which they see that the server is gone.
   const std::shared_ptr<HttpServerImpl*> self_ = std::make_shared<HttpServerImpl*>(this);
-  uint64_t last_id_ = 0, refused_ = 0;
+  uint64_t last_id_ = 0, refused_ = 0, pieces_lost_ = 0;
   std::map<uint64_t, std::unique_ptr<HttpConnection>> connections_;
   std::vector<std::unique_ptr<HttpConnection>> graveyard_;
   std::unique_ptr<Timer> undertaker_;
@@ -140,7 +156,7 @@ HttpConnection::HttpConnection(HttpServerImpl* server, uint64_t id, std::unique_
 // The one place where the state changes, with what each state waits for.
 void HttpConnection::Enter(State state) {
   state_ = state;
-  stream_->SetReading(state == State::kReading);
+  stream_->SetReading(state == State::kReading || state == State::kStreaming);  // else nobody sees that a peer leaves
   switch (state) {
     case State::kReading:
       request_begun_ = false;
@@ -150,6 +166,7 @@ void HttpConnection::Enter(State state) {
       timer_->Stop();  // the handler answers for its own time
       break;
     case State::kFlushing:
+    case State::kStreaming:
     case State::kClosing:
       unsent_bytes_ = stream_->unsent_bytes();
       stalled_ms_ = 0;
@@ -164,7 +181,7 @@ void HttpConnection::Enter(State state) {
 }
 
 void HttpConnection::OnRead(std::string_view bytes) {
-  if (state_ == State::kClosing || state_ == State::kDead) return;
+  if (state_ == State::kStreaming || state_ == State::kClosing || state_ == State::kDead) return;
   input_.append(bytes);
   Pump();
 }
@@ -174,6 +191,7 @@ void HttpConnection::OnClosed(const absl::Status&) {
 }
 
 void HttpConnection::OnDrained() {
+  stalled_ms_ = 0;
   if (state_ != State::kFlushing || stream_->unsent_bytes() > kMaxUnsentBytes) return;
   Enter(State::kReading);
   Pump();
@@ -186,7 +204,7 @@ void HttpConnection::OnTimer() {
   }
   if (state_ == State::kFlushing && stream_->unsent_bytes() <= kMaxUnsentBytes) return OnDrained();
   const size_t unsent = stream_->unsent_bytes();
-  stalled_ms_ = unsent < unsent_bytes_ ? 0 : stalled_ms_ + kStallCheckMs;
+  stalled_ms_ = unsent < unsent_bytes_ || (unsent == 0 && streaming()) ? 0 : stalled_ms_ + kStallCheckMs;
   unsent_bytes_ = unsent;
   if (stalled_ms_ >= kHttpRequestTimeoutMs) Enter(State::kDead);
 }
@@ -225,17 +243,28 @@ void HttpConnection::Handle() {
   keep_alive_ = request.keep_alive;
   omit_body_ = request.method == "HEAD";
   if (omit_body_) request.method = "GET";  // the same answer, of which only the head is sent
+  request.peer = stream_->peer();
   Enter(State::kAnswering);
   server_->Handle(request, id_, ++request_number_);
 }
 
 void HttpConnection::Answer(uint64_t number, const HttpResponse& response) {
   if (state_ != State::kAnswering || number != request_number_) return;
+  if (response.stream && !server_->RoomForStream()) {
+    return RefuseAndClose(503, "too many streams from the admin port; try again later");
+  }
   Send(response, keep_alive_);
-  if (!keep_alive_) return Enter(State::kClosing);
+  if (response.stream && !omit_body_) return Enter(State::kStreaming);
+  if (!keep_alive_ || response.stream) return Enter(State::kClosing);
   if (stream_->unsent_bytes() > kMaxUnsentBytes) return Enter(State::kFlushing);
   Enter(State::kReading);
   Pump();
+}
+
+bool HttpConnection::Append(std::string_view piece) {
+  if (stream_->unsent_bytes() + piece.size() > kMaxUnsentBytes) return false;
+  stream_->Write(piece);
+  return true;
 }
 
 void HttpConnection::RefuseAndClose(int status, std::string_view why) {

@@ -4,11 +4,16 @@
 // Limits: limits.admin_connections at once (beyond: 503 and closed), HttpParser's head and body limits, and
 // kHttpRequestTimeoutMs for a whole request to arrive (beyond: 408 and closed; an idle kept-alive connection is closed
 // without a word).
+//
+// A response may be a stream (HttpResponse::stream), which Publish appends to. At most half of limits.admin_connections
+// are streams (beyond: 503), so that there is room for plain requests; a peer that reads more slowly than is published
+// loses pieces, whole ones, and one that takes nothing for kHttpRequestTimeoutMs is cut off.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "conf/config.h"
@@ -33,6 +38,11 @@ class HttpServer {
   virtual Address address() const = 0;
   virtual size_t connections() const = 0;
   virtual uint64_t refused() const = 0;  // so many were told 503, or nothing
+
+  // Appends to every stream.
+  virtual void Publish(std::string_view piece) = 0;
+  virtual size_t streams() const = 0;
+  virtual uint64_t pieces_lost() const = 0;  // that a stream had no room for
 
  protected:
   HttpServer() = default;

@@ -196,6 +196,13 @@ absl::Status Keeper::Change(const RoutingChange& change, uint64_t order) {
   return absl::OkStatus();
 }
 
+absl::Status Keeper::TakeReadsBack() {
+  CHECK(migration_.primary() == Side::kOld);
+  spdlog::warn("event=reads_taken_back reads_new=0 was={}", migration_.routing.reads_new);
+  migration_.routing.reads_new = 0;
+  return Save();
+}
+
 void Keeper::JournalBegun() {
   CHECK(migration_.routing.secondary == SecondaryMode::kJournal);
   const bool lost = dirty_->everything();

@@ -51,6 +51,9 @@ class Keeper {
   // and what was written since is copied. FailedPrecondition: the journal doesn't hold all of that. Internal: not
   // saved.
   absl::Status FollowSnapshot();
+  // A guardrail of a ramp has tripped: all reads go to old, at once, also if that can't be saved.
+  // REQUIRES: old is the primary.
+  absl::Status TakeReadsBack();
   // The primary is right, whatever it lost. FailedPrecondition when there is nothing to decide.
   absl::Status Resync(uint64_t order);
 

@@ -286,6 +286,7 @@ void Lane::CheckDeadlines() {
     read_deadlines_.pop_front();
     if (!waits(deadline)) continue;
     ReportRead(*deadline.slot);
+    ++counters_->reads_failed;
     AskPrimaryInstead(deadline.slot, false);
   }
   while (!ack_deadlines_.empty() && (ack_deadlines_.front().at_us <= now_us || !waits(ack_deadlines_.front()))) {

@@ -238,6 +238,7 @@ class Lane : private Link::Owner {
   // lane_submit.cc
   bool SecondaryReachable(int db) const;
   bool SecondaryCanFollow(int db) const;
+  bool ReadsGoThrough(const Slot& slot) const;
   DirtyCause WhyNotFollowed() const;
   bool Readable(const Slot& slot) const;
   bool SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice);

@@ -44,6 +44,7 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
   } else if (owed.what == Owed::What::kMain) {
     switch (slot->kind) {
       case Slot::Kind::kRead:
+        if (slot->after_error && !IsErrorReply(reply)) ++counters_->reads_failed;
         if (!slot->shifted) {
           ++counters_->reads[static_cast<int>(migration_->primary())];
           CountRead(*slot, &Tally::reads);

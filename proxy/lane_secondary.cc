@@ -279,6 +279,7 @@ void Lane::AskPrimaryInstead(Slot* slot, bool warm) {
   again->keys = slot->keys;
   again->request.Assign(slot->request.view());
   again->warm = warm;
+  again->after_error = slot->secondary == Half::kDone && IsErrorReply(slot->secondary_reply);
   SendToPrimary(again);
 }
 
@@ -375,7 +376,10 @@ void Lane::SecondaryBroke(Slot* slot, DirtyCause cause) {
     case Slot::Kind::kRead:
       if (slot->compare) ++counters_->reads_not_comparable;
       slot->compare = false;
-      if (slot->shifted && slot->to.client != 0) AskPrimaryInstead(slot, false);
+      if (slot->shifted && slot->to.client != 0) {
+        if (!slot->retried) ++counters_->reads_failed;
+        AskPrimaryInstead(slot, false);
+      }
       break;
     case Slot::Kind::kWrite:
     case Slot::Kind::kTransaction:

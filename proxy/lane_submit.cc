@@ -21,6 +21,12 @@ bool Lane::SecondaryCanFollow(int db) const {
   return breaker_.closed() && SecondaryReachable(db);
 }
 
+// Would the secondary answer this read, were its keys clean?
+bool Lane::ReadsGoThrough(const Slot& slot) const {
+  return SecondaryCanFollow(slot.db) && breaker_.reads_closed() &&
+         (slot.login == 0 || logins_->Known(slot.login, migration_->secondary()));
+}
+
 DirtyCause Lane::WhyNotFollowed() const {
   if (migration_->routing.secondary == SecondaryMode::kJournal) return DirtyCause::kNotFollowed;
   if (shedding_) return DirtyCause::kQueueFull;
@@ -127,7 +133,10 @@ bool Lane::SubmitRead(Slot* slot, const Plan& plan, ReadChoice choice) {
   if (!dirty_->clean()) {
     for (uint32_t key : slot->keys) dirty_->Wanted(slot->db, slot->request.view().arg(key));
   }
-  if (to_secondary && !slot->shifted) ++counters_->reads_fallback;
+  if (to_secondary && !slot->shifted) {
+    ++counters_->reads_fallback;
+    if (!ReadsGoThrough(*slot)) ++counters_->reads_failed;
+  }
   if (to_compare && !readable) ++counters_->reads_not_comparable;
   if (!slot->shifted || slot->compare) SendToPrimary(slot);
   const bool shifted = slot->shifted;

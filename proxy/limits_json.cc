@@ -77,6 +77,7 @@ Json LimitsJson(const Proxy& proxy) {
       {"mismatches", Of(limits.mismatches, proxy.second_look().mismatches().size(), proxy.second_look().dropped())},
       {"admin_connections", Of(limits.admin_connections, proxy.http().connections(), proxy.http().refused())}};
   json["secondary_queue"]["peak"] = lane.lag_bytes_peak();
+  json["admin_connections"].update({{"streams", proxy.http().streams()}, {"events_lost", proxy.http().pieces_lost()}});
   AppendClientLimits(proxy, &json);
   return json;
 }

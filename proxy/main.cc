@@ -51,7 +51,7 @@ int RunProxy(const RunRequest& request) {
     });
   };
   io.OnSignal(SIGHUP, [&] {
-    if ((*proxy)->Reload().ok()) RaiseFileLimit((*proxy)->config().limits.clients);
+    if ((*proxy)->Reload("SIGHUP").ok()) RaiseFileLimit((*proxy)->config().limits.clients);
   });
   io.OnSignal(SIGTERM, stop);
   io.OnSignal(SIGINT, stop);

@@ -434,6 +434,8 @@ void Preflight::Finish() {
   for (const StoreFacts& store : over->facts.stores) {
     report.unreachable |= !store.reached || !store.lost.empty();
   }
+  last_ = report;
+  last_us_ = io_->clock()->NowUs();
   if (observer_) observer_(report);
   for (const Done& done : waiting) done(report);
 }

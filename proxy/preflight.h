@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,9 @@ class Preflight {
   // Who asks while one is under way gets its report. `done` is not called once this object is gone.
   void Run(Done done);
   bool running() const { return run_ != nullptr; }
+  // The latest; null: there was none. `last_us`: when it ended, monotonic.
+  const Report* last() const { return last_ ? &*last_ : nullptr; }
+  int64_t last_us() const { return last_us_; }
   // Is told of every report, whoever has asked for it.
   void set_observer(Done observer) { observer_ = std::move(observer); }
 
@@ -52,6 +56,8 @@ class Preflight {
   std::unique_ptr<Timer> ending_;  // after the turn in which the last answer came: nobody dies in its own callback
   std::unique_ptr<Course> run_;
   std::vector<Done> waiting_;
+  std::optional<Report> last_;
+  int64_t last_us_ = 0;
   Done observer_;
 };
 

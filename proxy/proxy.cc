@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "nlohmann/json.hpp"
 #include "protocol/chance.h"
 #include "proxy/admin_api.h"
+#include "proxy/admin_events.h"
 #include "proxy/copy_objects.h"
 #include "proxy/ledger.h"
 #include "proxy/preflight.h"
+#include "proxy/ramp.h"
 #include "proxy/report_asker.h"
 #include "spdlog/spdlog.h"
 
@@ -68,6 +71,9 @@ absl::Status Proxy::Open() {
   auto state_file = StateFile::Open(storage_, config_.state_dir);
   if (!state_file.ok()) return state_file.status();
   state_file_ = std::move(*state_file);
+  audit_ = std::make_unique<Audit>(storage_, io_->clock(), config_.state_dir);
+  audit_->Load();
+  audit_watch_ = std::make_unique<AuditWatch>(audit_.get());
   keeper_ = std::make_unique<Keeper>(io_, config_, state_file_.get(), &dirty_, &counters_);
   auto journal = Journal::Open(storage_, config_.state_dir, static_cast<size_t>(config_.limits.journal_bytes));
   if (!journal.ok()) return journal.status();
@@ -88,6 +94,7 @@ absl::Status Proxy::Open() {
   lane_->set_scripts(&scripts_);
   MakeCopiers(!left.fresh && left.useless.empty());
   MakePrivateParts(name);
+  MakeRamp();
   MakeReportParts();
   tick_ = io_->clock()->MakeTimer([this] { Tick(); });
   auto listening = io_->Listen(config_.listen, [this](std::unique_ptr<Stream> stream) { OnAccept(std::move(stream)); });
@@ -100,16 +107,19 @@ absl::Status Proxy::Open() {
         client->CloseAfterReplies();
       },
       [this] { ResumeHeld(); });
-  auto token = ReadAdminToken(config_.admin);
-  if (!token.ok()) return token.status();
-  admin_token_ = std::move(*token);
+  auto tokens = ReadAdminTokens(config_.admin);
+  if (!tokens.ok()) return tokens.status();
+  admin_tokens_ = std::move(*tokens);
   auto http = HttpServer::Start(io_, config_.admin.address, &config_.limits, MakeAdminHandler(this));
   if (!http.ok()) return http.status();
   http_ = std::move(*http);
+  events_ = std::make_unique<AdminEvents>(io_->clock(), this, http_.get());
+  audit_->set_listener([this](const AuditEntry& entry) { events_->Publish("audit", AuditEntryJson(entry)); });
   ConfigChanged();
   lane_->Start();
   replication_->Start();
   tick_->Start(kTickMs, kTickMs);
+  AuditStart();
   return absl::OkStatus();
 }
 
@@ -157,6 +167,7 @@ void Proxy::MakePrivateParts(const std::string& name) {
   snapshot_check_ = std::make_unique<SnapshotCheck>(&config_, lane_.get(), pool_.get());
   room_ = std::make_unique<WaitingRoom>(io_, lane_.get(), static_cast<WaitingRoom::Owner*>(this));
   flip_->set_feeds(feeds_.get());
+  flip_->set_outlook([this](FlipFacts* facts) { FlipOutlook(facts); });
   tracking_ = std::make_unique<Tracking>(io_, &config_, lane_.get(), pool_.get(), &clients_);
   preflight_ = std::make_unique<Preflight>(io_, &config_);
   object_copy_ = std::make_unique<ObjectCopy>(io_, &config_);
@@ -175,6 +186,7 @@ void Proxy::OnAccept(std::unique_ptr<Stream> stream) {
   auto client = std::make_unique<Client>(next_client_++, std::move(stream), &config_.limits, &facts_,
                                          static_cast<Client::Owner*>(this));
   client->set_account(&memory_);
+  client->set_counts(&command_counts_);
   if (full || memory_.full()) {
     ++counters_.clients_refused;
     client->Refuse(full ? "ERR max number of clients reached"
@@ -316,6 +328,8 @@ void Proxy::Tick() {
     tracking_->Tick();
     journal_->Tick();
     if (++seconds_ % 10 == 0) lane_->RotateLatencies();
+    if (seconds_ % 10 == 0) audit_->Retry();
+    if (!stopping_) audit_watch_->Look(FactsOf(*this), now_ms);
     for (auto& [id, client] : clients_) {
       if (!client->closing()) continue;
       if (client->closing_since_ms() == 0) client->set_closing_since_ms(now_ms);

@@ -16,6 +16,9 @@
 #include "absl/status/statusor.h"
 #include "conf/config.h"
 #include "conf/config_keys.h"
+#include "proxy/admin_tokens.h"
+#include "proxy/audit.h"
+#include "proxy/audit_watch.h"
 #include "proxy/backfill.h"
 #include "proxy/client.h"
 #include "proxy/client_commands.h"
@@ -45,14 +48,17 @@
 #include "proxy/verify.h"
 #include "proxy/waiting_room.h"
 #include "proxy/watches.h"
+#include "routing/command_counts.h"
 #include "routing/module_commands.h"
 #include "routing/script_book.h"
 
 namespace crossfade {
 
+class AdminEvents;
 class Ledger;
 class ObjectCopy;
 class Preflight;
+class Ramp;
 class ReportAsker;
 
 class Proxy : private Lane::Owner,
@@ -78,8 +84,11 @@ class Proxy : private Lane::Owner,
   using ConfigSource = std::function<absl::StatusOr<Config>()>;
   void set_config_source(std::string file, ConfigSource source);
   // Takes over what a running proxy can, and says what else has changed. InvalidArgument, one mistake a line, and
-  // FailedPrecondition: nothing has changed.
-  absl::StatusOr<std::vector<ConfigChange>> Reload();
+  // FailedPrecondition: nothing has changed. `who`: for the audit trail.
+  absl::StatusOr<std::vector<ConfigChange>> Reload(const std::string& who);
+
+  // Who changes something on behalf of somebody says so here.
+  Audit& audit() const { return *audit_; }
 
   // For the admin API.
   void Flip(const FlipRequest& request, std::function<void(const FlipResult&)> done);
@@ -102,6 +111,7 @@ class Proxy : private Lane::Owner,
   // Jobs beside the lane, on connections of their own.
   Preflight* preflight() const { return preflight_.get(); }
   ObjectCopy* object_copy() const { return object_copy_.get(); }
+  Ramp* ramp() const { return ramp_.get(); }
   ReportAsker* report_asker() const { return report_asker_.get(); }
   Ledger* ledger() const { return ledger_.get(); }
   Storage* storage() const { return storage_; }
@@ -112,6 +122,7 @@ class Proxy : private Lane::Owner,
   const Journal& journal() const { return *journal_; }
   const ExpiryWatch& expiry() const { return expiry_; }
   const Counters& counters() const { return counters_; }
+  const CommandCounts& command_counts() const { return command_counts_; }
   const Coverage& coverage() const { return coverage_; }
   const Migration& migration() const { return keeper_->migration(); }
   const Sweep& sweep() const { return *sweep_; }
@@ -123,7 +134,9 @@ class Proxy : private Lane::Owner,
   const Settle& settle() const { return *settle_; }
   const ExpiryScan& expiry_scan() const { return *expiry_scan_; }
   const Verify& verify() const { return *verify_; }
-  const FlipRunner& flip_runner() const { return *flip_; }
+  FlipRunner& flip_runner() const { return *flip_; }
+  // Of the latest; meaningless when there was none.
+  int64_t preflight_age_ms() const;
   const Replication& replication() const { return *replication_; }
   size_t clients() const { return clients_.size(); }
   const WaitingRoom& waiting_room() const { return *room_; }
@@ -134,8 +147,9 @@ class Proxy : private Lane::Owner,
   const ClientCommands::Clients& all_clients() const { return clients_; }
   const MemoryAccount& memory() const { return memory_; }
   const HttpServer& http() const { return *http_; }
+  AdminEvents* events() const { return events_.get(); }
   uint64_t reached(ClientLimit limit) const { return client_limits_[static_cast<size_t>(limit)]; }
-  const std::string& admin_token() const { return admin_token_; }
+  const AdminTokens& admin_tokens() const { return admin_tokens_; }
   const std::string& config_file() const { return config_file_; }
   const std::string& config_hash() const { return config_hash_; }
   int64_t config_loaded_ms() const { return config_loaded_ms_; }
@@ -148,11 +162,13 @@ class Proxy : private Lane::Owner,
   absl::Status Open();
   void MakeCopiers(bool journal_relied_upon);
   void MakePrivateParts(const std::string& name);
+  void MakeRamp();
   void OnAccept(std::unique_ptr<Stream> stream);
   void Hold(bool holding);
   void Tick();
   void MakeReportParts();
   void SweepIfDue();
+  void FlipOutlook(FlipFacts* facts) const;
   void GiveUpCopying(const std::string& why);
   std::string WhyBusy() const;
   void ReplicationChanged();
@@ -179,6 +195,7 @@ class Proxy : private Lane::Owner,
   void RunSoon();
   void CheckShutdown();
   void End();
+  void AuditStart();
   void OnMemoryFull();
   void RelieveMemory();
   void ConfigChanged();
@@ -226,7 +243,7 @@ class Proxy : private Lane::Owner,
   std::string config_file_, config_hash_;
   ConfigSource config_source_;
   int64_t config_loaded_ms_;
-  std::string admin_token_;
+  AdminTokens admin_tokens_;
   MemoryAccount memory_;
   uint64_t client_limits_[kClientLimits] = {};
   ServiceFacts facts_;
@@ -235,10 +252,13 @@ class Proxy : private Lane::Owner,
   ScriptBook scripts_;
   ReadSplitter splitter_;
   std::unique_ptr<StateFile> state_file_;
+  std::unique_ptr<Audit> audit_;
+  std::unique_ptr<AuditWatch> audit_watch_;
   std::unique_ptr<Journal> journal_;
   DirtySet dirty_;
   ExpiryWatch expiry_;
   Counters counters_;
+  CommandCounts command_counts_;
   Coverage coverage_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Lane> lane_;
@@ -264,10 +284,12 @@ class Proxy : private Lane::Owner,
   std::unique_ptr<Tracking> tracking_;
   std::unique_ptr<Preflight> preflight_;
   std::unique_ptr<ObjectCopy> object_copy_;
+  std::unique_ptr<Ramp> ramp_;
   std::unique_ptr<ReportAsker> report_asker_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Listening> listening_;
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<AdminEvents> events_;
   uint64_t next_client_ = 1;
   uint64_t dice_;
   int64_t next_second_ms_ = 0;

@@ -5,9 +5,9 @@
 
 #include "fmt/format.h"
 #include "protocol/sha1.h"
-#include "proxy/admin_api.h"
 #include "proxy/ledger.h"
 #include "proxy/proxy.h"
+#include "proxy/ramp.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -60,11 +60,12 @@ void Proxy::set_config_source(std::string file, ConfigSource source) {
   config_source_ = std::move(source);
 }
 
-absl::StatusOr<std::vector<ConfigChange>> Proxy::Reload() {
-  const auto refuse = [](const absl::Status& why) {
+absl::StatusOr<std::vector<ConfigChange>> Proxy::Reload(const std::string& who) {
+  const auto refuse = [this, &who](const absl::Status& why) {
     std::istringstream lines{std::string(why.message())};
     for (std::string line; std::getline(lines, line);) spdlog::error("event=config_mistake text=\"{}\"", line);
     spdlog::error("event=config_not_reloaded reason=\"nothing has changed\"");
+    audit_->Record({.who = who, .what = "reload", .outcome = "refused", .reason = std::string(why.message())});
     return why;
   };
   if (config_file_.empty()) {
@@ -73,16 +74,25 @@ absl::StatusOr<std::vector<ConfigChange>> Proxy::Reload() {
   }
   const absl::StatusOr<Config> fresh = config_source_();
   if (!fresh.ok()) return refuse(fresh.status());
-  auto token = ReadAdminToken({config_.admin.address, fresh->admin.token_file});
-  if (!token.ok()) return refuse(token.status());
+  auto tokens = ReadAdminTokens({config_.admin.address, fresh->admin.token_file});
+  if (!tokens.ok()) return refuse(tokens.status());
   std::vector<ConfigChange> changes = CompareConfigs(config_, *fresh);
-  if (*token != admin_token_) changes.push_back({"admin token", "a token", "another token", {}});
+  if (*tokens != admin_tokens_) {
+    const std::string before = DescribeTokens(admin_tokens_), after = DescribeTokens(*tokens);
+    changes.push_back({"admin token", before, before == after ? "another token" : after, {}});
+  }
   TakeOver(*fresh, &config_);
-  admin_token_ = std::move(*token);
+  admin_tokens_ = std::move(*tokens);
   config_loaded_ms_ = io_->clock()->WallMs();
   ConfigChanged();
   size_t kept = 0;
   for (const ConfigChange& change : changes) {
+    audit_->Record({.who = who,
+                    .what = change.key,
+                    .from = change.from,
+                    .to = change.to,
+                    .outcome = change.fixed.empty() ? "done" : "refused",
+                    .reason = std::string(change.fixed)});
     if (change.fixed.empty()) {
       spdlog::info("event=config_changed key=\"{}\" from=\"{}\" to=\"{}\"", change.key, change.from, change.to);
       continue;
@@ -91,6 +101,8 @@ absl::StatusOr<std::vector<ConfigChange>> Proxy::Reload() {
     spdlog::warn("event=config_kept key=\"{}\" value=\"{}\" file_says=\"{}\" reason=\"{}\"", change.key, change.from,
                  change.to, change.fixed);
   }
+  const std::string summary = fmt::format("{} settings changed, {} kept until a restart", changes.size() - kept, kept);
+  audit_->Record({.who = who, .what = "reload", .to = config_hash_, .reason = summary});
   spdlog::info("event=config_reloaded file={} changed={} kept={} hash={}", config_file_, changes.size() - kept, kept,
                config_hash_);
   return changes;
@@ -114,6 +126,17 @@ void Proxy::ConfigChanged() {
   config_hash_ = Sha1Hex(text);
 }
 
+void Proxy::AuditStart() {
+  const Migration& state = migration();
+  audit_->Record(
+      {.who = "proxy",
+       .what = "start",
+       .to = CROSSFADE_VERSION,
+       .reason = fmt::format("{} is primary, epoch {}, {:g} % of reads from new, configuration {}{}",
+                             SideName(state.primary()), state.epoch, state.routing.reads_new, config_hash_,
+                             audit_->last_run_ended() ? "" : "; the last run ended without a word: it was killed")});
+}
+
 // --- The end -------------------------------------------------------------------------------------------------------
 
 void Proxy::Shutdown(std::function<void(bool)> done) {
@@ -123,6 +146,7 @@ void Proxy::Shutdown(std::function<void(bool)> done) {
   shutdown_clients_ = clients_.size();
   listening_.reset();
   backfill_->Suspend();
+  ramp_->Suspend();
   sweep_->Cancel("the proxy was stopped while it copied");
   verify_->Fail("the proxy was stopped");
   repair_->set_urgent(true);
@@ -161,6 +185,10 @@ void Proxy::End() {
       clean, (io_->clock()->NowUs() - shutdown_began_us_) / 1000,
       shutdown_clients_ - std::min(shutdown_clients_, clients_.size()), clients_.size(), unanswered,
       lane_->slots_in_use(), lane_->lag_bytes(), dirty_.size(), dirty_.everything());
+  audit_->Record({.who = "proxy",
+                  .what = "stop",
+                  .reason = fmt::format("{}; {} keys are dirty{}", clean ? "nothing was left to do" : "time was up",
+                                        dirty_.size(), saved.ok() ? "" : "; the state could not be saved")});
   std::exchange(shutdown_done_, nullptr)(saved.ok());
 }
 

@@ -2,7 +2,9 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "proxy/preflight.h"
 #include "proxy/proxy.h"
+#include "proxy/ramp.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -20,6 +22,34 @@ void Proxy::Flip(const FlipRequest& request, std::function<void(const FlipResult
     }
     done(result);
   });
+}
+
+int64_t Proxy::preflight_age_ms() const {
+  return (io_->clock()->NowUs() - preflight_->last_us()) / 1000;
+}
+
+// What a flip does to others, and what the preflight has said.
+void Proxy::FlipOutlook(FlipFacts* facts) const {
+  facts->blocked = room_->size();
+  facts->watching = watches_->size();
+  if (sweep_->running()) {
+    facts->jobs =
+        fmt::format("{} is under way ({:.0f} %)", backfill_->active() ? "a backfill" : "a sweep", sweep_->Percent());
+  }
+  if (verify_->running()) {
+    facts->jobs += facts->jobs.empty() ? "" : "; ";
+    facts->jobs += "a verification is under way, and rests while requests are held";
+  }
+  const Preflight::Report* report = preflight_->last();
+  facts->preflight_known = report != nullptr;
+  if (report == nullptr) return;
+  facts->preflight_age_ms = preflight_age_ms();
+  for (const Finding& finding : report->findings) {
+    const bool meant = migration().replicating() && finding.name == "role of new";  // it is a replica, as it should be
+    if (finding.status != CheckStatus::kFail || meant) continue;
+    facts->preflight_failed +=
+        fmt::format("{}{}: {}", facts->preflight_failed.empty() ? "" : "; ", finding.name, finding.found);
+  }
 }
 
 absl::Status Proxy::Change(const RoutingChange& change) {
@@ -141,6 +171,41 @@ absl::Status Proxy::CancelBackfill() {
   if (!backfill_->active() && !sweep_->running()) return absl::FailedPreconditionError("no backfill is running");
   GiveUpCopying("cancelled");
   return absl::OkStatus();
+}
+
+// What a ramp knows of the stores, and when it may begin.
+void Proxy::MakeRamp() {
+  const auto read = [this] {
+    const Breaker& breaker = lane_->breaker();
+    const Link& old_link = lane_->link(Side::kOld);
+    const Link& new_link = lane_->link(Side::kNew);
+    return RampReading{.compared = counters_.reads_compared,
+                       .mismatched = counters_.reads_mismatched,
+                       .answered = counters_.reads[static_cast<int>(Side::kNew)],
+                       .failed = counters_.reads_failed,
+                       .old_reads = old_link.latency_of(LatencyClass::kRead),
+                       .new_reads = new_link.latency_of(LatencyClass::kRead),
+                       .lag_ms = static_cast<double>(lane_->lag_us()) / 1000,
+                       .dirty_keys = dirty_.size(),
+                       .new_reachable = new_link.up() && breaker.reads_closed()};
+  };
+  const auto why_busy = [this] {
+    if (stopping_) return "the proxy is stopping";
+    return flip_->state() == FlipRunner::State::kFollowing ? "" : "a flip is under way";
+  };
+  // What an operator asks of a ramp is in the audit trail with the operator's name.
+  const auto told = [this](std::string_view decision, double before, double reads_new, const std::string& reason) {
+    if (decision == "resume" || decision == "abort" || decision == "hold" || decision == "restart") return;
+    const bool moved = before != reads_new;
+    audit_->Note({.who = "ramp",
+                  .what = moved ? "reads_new" : "ramp",
+                  .from = moved && before >= 0 ? fmt::format("{:g}", before) : "",
+                  .to = moved ? fmt::format("{:g}", reads_new) : std::string(decision),
+                  .reason = moved ? fmt::format("{}: {}", decision, reason) : reason});
+  };
+  ramp_ = std::make_unique<Ramp>(Ramp::Parts{io_, storage_, config_.state_dir, &config_.ramp, keeper_.get(), read,
+                                             [this] { return lane_->next_order(); }, why_busy, told});
+  if (keeper_->had_predecessor()) ramp_->Load();
 }
 
 absl::Status Proxy::StartVerify(const VerifyOptions& options) {

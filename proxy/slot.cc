@@ -16,8 +16,8 @@ void Slot::Reset() {
   kind = Kind::kRead;
   primary = secondary = Half::kNone;
   protocol = 2;
-  shifted = compare = warm = retried = wait_for_both = diverged = refused = no_follow = multi_refused = unfollowed =
-      false;
+  shifted = compare = warm = retried = after_error = wait_for_both = diverged = refused = no_follow = multi_refused =
+      unfollowed = false;
   missed = DirtyCause::kSecondaryAway;
   on_miss = OnMiss::kNil;
   db = 0;

@@ -68,6 +68,7 @@ struct Slot {
   bool compare = false;                            // both answers are held against each other
   bool warm = false;                               // the secondary missed: if the primary has it, the key is copied
   bool retried = false;                            // the primary was asked once already
+  bool after_error = false;                        // the secondary answered an error, so the primary is asked
   bool wait_for_both = false;                      // ack = both: the client waits for the secondary
   bool diverged = false;                           // an expectation was not met
   bool refused = false;                            // … because the secondary answered an error

@@ -2,6 +2,7 @@
 
 #include "fmt/format.h"
 #include "proxy/admin_backfill.h"
+#include "proxy/admin_ramp.h"
 #include "proxy/admin_verify.h"
 #include "proxy/limits_json.h"
 #include "proxy/proxy.h"
@@ -37,6 +38,9 @@ Json BackendJson(const Proxy& proxy, Side side) {
                {"product", info.product},
                {"version", info.version},
                {"latency_us", {{"p50", link.latency().Percentile(0.5)}, {"p99", link.latency().Percentile(0.99)}}},
+               {"replies",
+                {{"reads", link.latency_of(LatencyClass::kRead).count()},
+                 {"writes", link.latency_of(LatencyClass::kWrite).count()}}},
                {"clock_offset_ms", link.clock().offset_ms},
                {"replies_owed", link.owed()}};
   if (!upstream.up()) json["error"] = upstream.last_error();
@@ -252,6 +256,19 @@ Json JournalJson(const Proxy& proxy) {
           {"unlogged", in_flight.unlogged() + dirty.unlogged()}};
 }
 
+Json ReadsJson(const Counters& counters) {
+  return {{"old", counters.reads[0]},
+          {"new", counters.reads[1]},
+          {"compared", counters.reads_compared},
+          {"mismatched", counters.reads_mismatched},
+          {"unconfirmed", counters.reads_unconfirmed},
+          {"expiring", counters.reads_expiring},
+          {"not_comparable", counters.reads_not_comparable},
+          {"fallback", counters.reads_fallback},
+          {"failed", counters.reads_failed},
+          {"retried", counters.reads_retried}};
+}
+
 Json SettleJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
   return {{"waiting", proxy.settle().waiting()},  {"limit", proxy.config().limits.settle_keys},
@@ -264,15 +281,28 @@ Json SettleJson(const Proxy& proxy) {
 
 namespace {
 
-// What operators have begun, and should look after.
+// What operators have begun and should look after, and their audit trail.
 void JobsAttention(const Proxy& proxy, Json* list) {
+  if (proxy.audit().unsaved() > 0) {
+    list->push_back(
+        fmt::format("the audit trail can't be written ({}): {} entries wait in memory, and {} are lost. Make "
+                    "room on the disk of the state directory",
+                    proxy.audit().trouble(), proxy.audit().unsaved(), proxy.audit().lost()));
+  }
   if (proxy.sweep().state() == Sweep::State::kPaused) {
     list->push_back("the backfill is paused; go on with: crossfade backfill resume");
   }
   VerifyAttention(proxy.verify().result(), list);
+  RampAttention(proxy, list);
 }
 
 }  // namespace
+
+Json AttentionJson(const Proxy& proxy) {
+  Json list = Attention(proxy);
+  JobsAttention(proxy, &list);
+  return list;
+}
 
 Json StatusJson(const Proxy& proxy) {
   const Counters& counters = proxy.counters();
@@ -305,15 +335,7 @@ Json StatusJson(const Proxy& proxy) {
                     {"unknown_outcomes", counters.unknown_outcomes},
                     {"acks_failed", counters.acks_failed},
                     {"both_refused", counters.both_refused}};
-  json["reads"] = {{"old", counters.reads[0]},
-                   {"new", counters.reads[1]},
-                   {"compared", counters.reads_compared},
-                   {"mismatched", counters.reads_mismatched},
-                   {"unconfirmed", counters.reads_unconfirmed},
-                   {"expiring", counters.reads_expiring},
-                   {"not_comparable", counters.reads_not_comparable},
-                   {"fallback", counters.reads_fallback},
-                   {"retried", counters.reads_retried}};
+  json["reads"] = ReadsJson(counters);
   json["clients"] = {{"connected", proxy.clients()},
                      {"total", counters.clients_total},
                      {"refused", counters.clients_refused},
@@ -343,10 +365,10 @@ Json StatusJson(const Proxy& proxy) {
   json["backends"] = {{"old", BackendJson(proxy, Side::kOld)}, {"new", BackendJson(proxy, Side::kNew)}};
   json["backfill"] = BackfillJson(proxy);
   json["verify"] = VerifyJson(proxy.verify().result(), kVerifyListedInStatus);
+  json["ramp"] = RampJson(proxy, false);
   json["replication"] = ReplicationJson(proxy);
   json["flips"] = FlipsJson(proxy);
-  json["attention"] = Attention(proxy);
-  JobsAttention(proxy, &json["attention"]);
+  json["attention"] = AttentionJson(proxy);
   return json;
 }
 

@@ -11,6 +11,8 @@ class Proxy;
 
 nlohmann::json StatusJson(const Proxy& proxy);
 nlohmann::json RoutingJson(const Proxy& proxy);
+// What a person must know or do now, a sentence each. Empty when all is well.
+nlohmann::json AttentionJson(const Proxy& proxy);
 // The newest first, at most `limit`.
 nlohmann::json MismatchesJson(const Proxy& proxy, size_t limit);
 

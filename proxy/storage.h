@@ -34,6 +34,9 @@ class Storage {
   virtual absl::StatusOr<std::optional<std::string>> Read(const std::string& path) = 0;
   // Puts `bytes` there, as a whole or not at all, and returns once that would survive a loss of power.
   virtual absl::Status Replace(const std::string& path, std::string_view bytes) = 0;
+  // Adds to the end of the file, which is made if it is missing. On an error nothing was added, or a part of `bytes`.
+  // What was added survives the process; `sync`: and a loss of power, once this returns.
+  virtual absl::Status Append(const std::string& path, std::string_view bytes, bool sync) = 0;
   // The same without waiting for the disk: it survives the process, however that ends, and a loss of power only later.
   // For what is written often and can be lost.
   virtual absl::Status ReplaceSoon(const std::string& path, std::string_view bytes) { return Replace(path, bytes); }

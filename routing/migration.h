@@ -76,6 +76,7 @@ struct Counters {
   uint64_t reads_expiring = 0;        // differed because a key was just expiring
   uint64_t reads_not_comparable = 0;  // a copy of the key was still outstanding, or the secondary away
   uint64_t reads_fallback = 0;        // routed to the secondary, answered by the primary
+  uint64_t reads_failed = 0;          // … for a reason that is the secondary's: away, too late, an error of its own
   uint64_t reads_retried = 0;         // asked again after the primary's connection broke
   uint64_t unknown_outcomes = 0;      // writes whose connection broke before the answer
   uint64_t queue_overflows = 0;

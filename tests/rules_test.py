@@ -33,6 +33,7 @@ THIRD_PARTY = (
     (re.compile(r"toml\+\+/"), re.compile(r"conf/config_section\.(h|cc)$"), "conf/config_section.*"),
     (re.compile(r"openssl/"), re.compile(r"(proxy/tls|protocol/sha1)\.(h|cc)$"), "proxy/tls.* and protocol/sha1.*"),
     (re.compile(r"xxhash\.h$"), re.compile(r"routing/key_log\.(h|cc)$"), "routing/key_log.*"),
+    (re.compile(r"prometheus/"), re.compile(r"proxy/metric\w*\.(h|cc)$"), "proxy/metric*"),
     (re.compile(r"hiredis/"), re.compile(r"(tests|benchmarks)/"), "tests/ and benchmarks/"),
 )
 
@@ -173,6 +174,8 @@ SAMPLES = (
     ("protocol/sha1.cc", "#include <openssl/evp.h>\n", None),
     ("protocol/reply.cc", "#include <openssl/evp.h>\n", "third-party"),
     ("proxy/uv_io.cc", "#include <openssl/ssl.h>\n", "third-party"),
+    ("proxy/metric_list.h", HEADER + '#include "prometheus/metric_family.h"\n', None),
+    ("proxy/admin_api.cc", '#include "prometheus/registry.h"\n', "third-party"),
     ("tests/a_test.cc", "#include <hiredis/hiredis.h>\n", None),
     ("benchmarks/a.cc", "#include <hiredis/hiredis.h>\n", None),
     ("protocol/a.cc", "#include <hiredis/hiredis.h>\n", "third-party"),

@@ -281,7 +281,7 @@ TEST(ConfigLoader, FlagErrorsNameTheFlag) {
   flags.state_dir = "";
   EXPECT_EQ(ErrorOf(ParseConfig("x = 1\n", "c.toml", flags)),
             "c.toml:1: x: unknown key, expected one of listen, backends, routing, rule, scripts, script, settle, "
-            "breaker, limits, timeouts, repair, backfill, verify, mismatches, admin, state\n"
+            "breaker, ramp, limits, timeouts, signoff, repair, backfill, verify, mismatches, admin, state\n"
             "--old: rediss:// is refused: TLS to backends is not built yet (redis:// through a TLS tunnel works)\n"
             "--new: expected redis://[[user]:password@]host[:port]\n"
             "--listen: expected HOST:PORT, :PORT or [IPV6]:PORT, got \"6400\": the port is missing\n"

@@ -1,7 +1,7 @@
 // Any bytes on the admin port: parsed whole, byte by byte and in pieces they give the same messages and the same error,
 // in both directions, within the limits; and the server on a connection of its own answers each request that the parser
 // has found, in order, with responses that parse, and holds nothing beyond its limits. The first input byte chooses the
-// pieces' size and direction, the second how the server's handler answers.
+// pieces' size and direction, the second how the server's handler answers, with a stream among other things.
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -17,6 +17,7 @@ namespace crossfade {
 namespace {
 
 constexpr uint16_t kPort = 6401;
+constexpr size_t kMostUnsent = (64 << 10) + kMaxHttpHeadBytes + 1024;  // and one answer, whose body is a path
 
 struct Outcome {
   std::vector<std::string> messages;
@@ -109,6 +110,7 @@ void Serve(std::string_view stream, uint8_t choice, size_t piece) {
     head |= stream.find("HEAD") != std::string_view::npos;
     HttpResponse response;
     response.body = request.path;
+    response.stream = (choice & 32) != 0;
     if (choice & 1) return waiting.push_back(std::move(respond));
     respond(std::move(response));
   };
@@ -119,11 +121,15 @@ void Serve(std::string_view stream, uint8_t choice, size_t piece) {
   const auto answer_all = [&] {
     while (answered < waiting.size()) {
       const HttpServer::Responder respond = waiting[answered++];  // the next request may come inside the call
-      respond({});
+      HttpResponse late;
+      late.stream = (choice & 32) != 0;
+      respond(std::move(late));
     }
   };
   for (size_t start = 0; start < stream.size(); start += piece) {
     peer->Deliver(stream.substr(start, piece));
+    server->Publish("a piece of all that is published");
+    Require(server->streams() <= 1 && peer->unsent_bytes() <= kMostUnsent, "a stream keeps within its bounds");
     Require(waiting.size() <= answered + 1, "one request of a connection is answered at a time");
     if (!(choice & 4)) continue;
     answer_all();
@@ -131,7 +137,8 @@ void Serve(std::string_view stream, uint8_t choice, size_t piece) {
     io.clock()->AdvanceUs(1 + choice);
   }
   answer_all();
-  if (choice & 8) peer->CloseByPeer();
+  // A stream ends with its peer alone.
+  if (choice & (8 | 32)) peer->CloseByPeer();
   // A peer that takes an answer may have asked for the next thing already.
   do {
     answer_all();
@@ -142,7 +149,7 @@ void Serve(std::string_view stream, uint8_t choice, size_t piece) {
   io.clock()->Advance(2 * kHttpRequestTimeoutMs + 1);
   Require(peer->destroyed, "no connection outlives its time");
   // One more than were handed over: what was no request, or did not come in time.
-  if (!head) RequireResponses(peer->written, (choice & 8) ? 0 : seen.size(), seen.size() + 1);
+  if (!head && !(choice & 32)) RequireResponses(peer->written, (choice & 8) ? 0 : seen.size(), seen.size() + 1);
   server.reset();
   for (HttpServer::Responder& respond : waiting) respond({});  // too late, and without effect
 }

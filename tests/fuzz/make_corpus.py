@@ -396,7 +396,13 @@ def state_seeds() -> None:
                          "undecided": 6, "repaired": 8, "unconfirmed": 9, "left_out": 10},
               "undecided": {"busy": 1, "expiring": 2, "dirty": 3},
               "differences": [{"db": 0, "key": "k\\xff", "kind": "ttl", "repaired": True}, {"kind": "no"}, 5]}
-    for name, value in {"backfill": backfill, "backfill_lacks": {"state": "running"}, "backfill_cursor": {**backfill, "cursor": "x"},
+    figures = {"elapsed_ms": 5000, "compared": 300, "mismatched": 2, "answered": 9, "failed": 1, "old_timed": 3, "new_timed": 4,
+               "new_slow": 1, "old_p99_us": 255, "new_p99_us": 319, "lag_ms": 0.5, "dirty_keys": 7, "down_ms": 0}
+    ramp = {"state": "running", "reason": "", "steps": [0.5, 25, 100], "every_ms": 600000, "limits": {"max_lag_ms": 5,
+            "max_mismatch_rate": 0.01}, "step": 1, "counted": figures, "taken_over": False, "epoch": 3,
+            "step_since_ms": 1700000000000, "started_ms": 1700000000000, "ended_ms": 0,
+            "decisions": [{"number": 1, "at_ms": 1700000000000, "decision": "start", "reads_new": 0.5, "reason": "", "figures": figures}]}
+    for name, value in {"ramp": ramp, "ramp_step": {**ramp, "step": 3}, "backfill": backfill, "backfill_lacks": {"state": "running"}, "backfill_cursor": {**backfill, "cursor": "x"},
                         "verify": verify, "verify_sample": {**verify, "options": {"sample": 0}}, "verify_idle": {"state": "idle"},
                         "verify_odd": {**verify, "ended_ms": 1e300, "keys_total": -1, "counts": [], "differences": {}}}.items():
         write("state_file_fuzz", name, json.dumps(value).encode())

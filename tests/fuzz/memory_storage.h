@@ -34,6 +34,11 @@ class MemoryStorage : public Storage {
     files[path] = bytes;
     return absl::OkStatus();
   }
+  absl::Status Append(const std::string& path, std::string_view bytes, bool) override {
+    if (full) return absl::ResourceExhaustedError("the disk is full");
+    files[path] += bytes;
+    return absl::OkStatus();
+  }
   absl::StatusOr<std::unique_ptr<DurableMemory>> Map(const std::string& path, size_t max_bytes) override {
     std::unique_ptr<Block>& block = maps_[path];
     if (block == nullptr) block = std::make_unique<Block>();

@@ -45,6 +45,8 @@ constexpr AdminRequest kAdminRequests[] = {
     {"PATCH", "/api/v1/routing", R"({"ack": "primary", "split": "key", "compare": 0})"},
     {"GET", "/api/v1/preflight", ""},
     {"POST", "/api/v1/copy", R"({"what": "functions"})"},
+    {"GET", "/api/v1/flip?preflight=true", ""},
+    {"GET", "/api/v1/audit?limit=3", ""},
     {"POST", "/api/v1/copy", R"({"what": "users"})"},
     {"POST", "/api/v1/backfill", R"({"match": "a*", "type": "string", "db": 0})"},
     {"PATCH", "/api/v1/backfill", R"({"paused": true})"},
@@ -59,6 +61,7 @@ constexpr AdminRequest kAdminRequests[] = {
     {"PATCH", "/api/v1/routing", R"({"secondary": "replica", "replace": true})"},
     {"PATCH", "/api/v1/routing", R"({"secondary": "follow", "snapshot_loaded": true})"},
     {"PATCH", "/api/v1/routing", R"({"secondary": "follow", "snapshot_elsewhere": true})"},
+    {"GET", "/metrics", ""},
 };
 // With a body that the input says.
 constexpr struct {

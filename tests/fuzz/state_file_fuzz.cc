@@ -1,11 +1,12 @@
 // Any text as one of the files of the state directory that are JSON (state.json, backfill.json, verify.json,
-// ledger.json): it is refused, or it says what can be acted on, and says the same after it was saved and read again.
-// Nothing throws.
+// ramp.json, ledger.json): it is refused, or it says what can be acted on, and says the same after it was saved and read
+// again. Nothing throws.
 #include <cstdint>
 #include <string>
 
 #include "proxy/backfill_record.h"
 #include "proxy/ledger_json.h"
+#include "proxy/ramp_record.h"
 #include "proxy/state_file.h"
 #include "proxy/verify_result.h"
 #include "tests/fuzz/memory_storage.h"
@@ -40,6 +41,17 @@ void ReadVerify(const std::string& text) {
   VerifyJson(result, 0);
 }
 
+void ReadRamp(const std::string& text) {
+  const auto record = ReadRampText(text);
+  if (!record) return;
+  Require(record->step < record->options.steps.size() && WhyNotSteps(record->options.steps).empty(), "it has steps");
+  Require(record->entries.size() <= RampRecord::kMostEntries, "at most so many are listed");
+  JudgeRamp(record->options.limits.Over({}), record->counted, record->options.every_ms);
+  const std::string saved = RampText(*record);
+  const auto again = ReadRampText(saved);
+  Require(again && RampText(*again) == saved, "a ramp says the same");
+}
+
 void ReadLedger(const std::string& text) {
   const auto figures = ReadLedgerText(text);
   if (!figures) return;
@@ -61,6 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace crossfade;
   ReadBackfill(std::string(InputText(data, size)));
   ReadVerify(std::string(InputText(data, size)));
+  ReadRamp(std::string(InputText(data, size)));
   ReadLedger(std::string(InputText(data, size)));
   MemoryStorage storage;
   std::string& file = storage.files["d/state.json"];

@@ -94,6 +94,20 @@ TEST_F(FollowTest, OnATerminalOneLineIsRedrawnAndLeftEmpty) {
   EXPECT_THAT(out_.str(), testing::EndsWith(" \r"));
 }
 
+TEST_F(FollowTest, NewsAreToldAboveTheLineAndOnce) {
+  pace_.terminal = true;
+  pace_.width = 200;
+  FollowJob(pace_, [this](Progress* progress) {
+    *progress = Half();
+    if (slept_ms_ == 250) progress->news = {"one", "two"};
+    progress->over = slept_ms_ >= 500;
+    if (progress->over) progress->news = {"three"};
+    return true;
+  });
+  EXPECT_THAT(out_.str(), testing::ContainsRegex(" \rone\ntwo\n\rbackfill "));
+  EXPECT_THAT(out_.str(), testing::EndsWith(" \rthree\n"));
+}
+
 TEST_F(FollowTest, EndsWithCtrlCAndWhenTheProxyIsGone) {
   interrupted_ms_ = 500;
   EXPECT_EQ(FollowFor(10'000), FollowEnd::kInterrupted);

@@ -337,6 +337,8 @@ TEST(RenderStatusTest, Whole) {
       RenderStatus(nlohmann::json::parse(kStatus)),
       "crossfade 0.1.0, epoch 3\n\n"
       "ATTENTION  primary came back empty\n"
+      "next       bring the secondary (new) back: nothing is lost, written keys are remembered\n"
+      "back       crossfade reads 0\n\n"
       "primary    old, acknowledged by primary\n"
       "secondary  new, follow, NOT SYNCED\n"
       "routing    25 % of keys read from new, 100 % of reads compared\n"

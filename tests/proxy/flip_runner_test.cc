@@ -266,6 +266,50 @@ TEST_F(FlipRunnerTest, I5AStoreThatRefusesWritesIsNotFlippedTo) {
   EXPECT_THAT(result_->reason, HasSubstr("new refuses writes: READONLY"));
 }
 
+TEST_F(FlipRunnerTest, WhoCouldNotFollowAfterwardsIsNotFlippedAwayFrom) {
+  w.old_store.fence_reply = "-MISCONF Errors writing to the AOF file\r\n";
+  Flip({.max_pause_ms = 50});
+  w.Advance(60);
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_FALSE(result_->flipped);
+  EXPECT_THAT(result_->reason, HasSubstr("old refuses writes (MISCONF)"));
+  result_.reset();
+  Flip({.force = true});
+  w.Advance(10);
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_TRUE(result_->flipped) << result_->reason;
+}
+
+TEST_F(FlipRunnerTest, ALookAsksBothStoresAndHoldsNothing) {
+  std::string standing = "not answered";
+  const auto look = [&] {
+    flip_->Look(Side::kNew, [&](const std::vector<FlipCheck>& checks) {
+      standing.clear();
+      for (const FlipCheck& check : checks) {
+        if (!check.ok) standing += std::string(check.name) + " ";
+      }
+    });
+  };
+  look();
+  w.Settle();
+  EXPECT_EQ(standing, "");
+  w.new_store.fence_reply = "-NOREPLICAS Not enough good replicas to write.\r\n";
+  look();
+  w.Settle();
+  EXPECT_EQ(standing, "target_writable ");
+  w.new_store.answers_time = false;
+  standing = "not answered";
+  look();
+  w.Advance(900);
+  EXPECT_EQ(standing, "not answered");
+  w.Advance(200);
+  EXPECT_EQ(standing, "answers ");
+  EXPECT_THAT(holds_, IsEmpty());
+  EXPECT_EQ(primary(), Side::kOld);
+  w.new_store.Close();
+  w.Settle();
+}
+
 TEST_F(FlipRunnerTest, I8AFlipThatCanNotBeSavedHasNotHappened) {
   std::filesystem::create_directory(directory_ + "/state.json.new");  // where the file is written first
   Flip({});

@@ -35,6 +35,11 @@ class HttpServerTest : public testing::Test {
     response.body = std::move(body);
     return response;
   }
+  static HttpResponse Stream(std::string body) {
+    HttpResponse response = Ok(std::move(body));
+    response.stream = true;
+    return response;
+  }
   static std::string Rendered(std::string body, bool keep_alive = true) {
     return RenderResponse(Ok(std::move(body)), keep_alive);
   }
@@ -301,6 +306,120 @@ TEST_F(HttpServerTest, ConnectionLimit) {
   auto accepted = Dial();
   accepted->Deliver(kGet);
   EXPECT_EQ(accepted->written, Rendered("/status"));
+}
+
+TEST_F(HttpServerTest, StreamGoesOnUntilThePeerLeaves) {
+  answer_at_once_ = false;
+  auto peer = Dial(), plain = Dial();
+  peer->Deliver(kGet);
+  plain->Deliver(kGet);
+  responders_[0](Stream("begin;"));
+  responders_[1](Ok("plain"));
+  EXPECT_THAT(peer->written, StartsWith("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n"));
+  EXPECT_THAT(peer->written, testing::Not(HasSubstr("content-length")));
+  EXPECT_EQ(server_->streams(), 1u);
+  peer->TakeWritten();
+  server_->Publish("one;");
+  io_.clock()->Advance(10 * kHttpRequestTimeoutMs);
+  server_->Publish("two;");
+  EXPECT_EQ(peer->written, "one;two;");
+  EXPECT_EQ(plain->written, Rendered("plain"));
+  EXPECT_EQ(server_->pieces_lost(), 0u);
+  peer->CloseByPeer();
+  io_.clock()->Advance(0);
+  EXPECT_TRUE(peer->destroyed);
+  EXPECT_EQ(server_->streams(), 0u);
+  server_->Publish("nobody hears it");
+}
+
+TEST_F(HttpServerTest, StreamEndsWithTheServer) {
+  answer_at_once_ = false;
+  auto peer = Dial();
+  peer->Deliver(kGet);
+  responders_[0](Stream("begin;"));
+  server_.reset();
+  EXPECT_TRUE(peer->destroyed);
+  EXPECT_EQ(io_.clock()->pending_timers(), 0u);
+}
+
+TEST_F(HttpServerTest, NothingIsAskedOnAStream) {
+  answer_at_once_ = false;
+  auto peer = Dial();
+  peer->Deliver(std::string(kGet) + kGet);
+  responders_[0](Stream("begin;"));
+  for (int i = 0; i < 1000; ++i) peer->Deliver(kGet);
+  EXPECT_EQ(requests_.size(), 1u);
+  EXPECT_EQ(server_->streams(), 1u);
+}
+
+TEST_F(HttpServerTest, SlowReaderOfAStreamLosesPiecesNotMemory) {
+  answer_at_once_ = false;
+  auto slow = Dial(), quick = Dial();
+  for (auto& peer : {slow, quick}) peer->Deliver(kGet);
+  for (auto& respond : responders_) respond(Stream(""));
+  slow->TakeWritten();
+  slow->stalled = true;
+  const std::string piece(1000, 'x');
+  for (int i = 0; i < 1000; ++i) server_->Publish(piece);
+  EXPECT_LE(slow->unsent_bytes(), 64u << 10);
+  EXPECT_EQ(slow->written.size() % piece.size(), 0u);  // whole ones
+  EXPECT_EQ(server_->pieces_lost(), 1000 - slow->written.size() / piece.size());
+  EXPECT_GT(quick->written.size(), 1000 * piece.size());
+  // It has caught up: it hears what comes next, and lives as long as it takes something.
+  slow->Drain();
+  slow->TakeWritten();
+  server_->Publish("next");
+  EXPECT_EQ(slow->written, "next");
+  slow->stalled = true;
+  for (int i = 0; i < 30; ++i) {
+    server_->Publish(piece);
+    slow->Drain(1);
+    io_.clock()->Advance(kHttpRequestTimeoutMs / 5);
+  }
+  EXPECT_FALSE(slow->destroyed);
+}
+
+TEST_F(HttpServerTest, PeerThatNeverReadsItsStreamIsCutOff) {
+  answer_at_once_ = false;
+  auto peer = Dial();
+  peer->stalled = true;
+  peer->Deliver(kGet);
+  responders_[0](Stream("begin;"));
+  for (int i = 0; i < 12; ++i) {
+    server_->Publish("more;");
+    io_.clock()->Advance(kHttpRequestTimeoutMs / 10);
+  }
+  EXPECT_TRUE(peer->destroyed);
+  EXPECT_EQ(server_->streams(), 0u);
+}
+
+TEST_F(HttpServerTest, StreamsLeaveRoomForPlainRequests) {
+  answer_at_once_ = false;
+  limits_.admin_connections = 5;
+  std::vector<FakePeerPtr> peers;
+  for (size_t i = 0; i < 4; ++i) {
+    peers.push_back(Dial());
+    peers.back()->Deliver(kGet);
+    responders_[i](Stream("begin;"));
+  }
+  EXPECT_EQ(server_->streams(), 2u);
+  EXPECT_THAT(peers[2]->written, StartsWith("HTTP/1.1 503 "));
+  ExpectCloses(peers[2]);
+  ExpectCloses(peers[3]);
+  auto plain = Dial();
+  plain->Deliver(kGet);
+  responders_[4](Ok("plain"));
+  EXPECT_EQ(plain->written, Rendered("plain"));
+}
+
+TEST_F(HttpServerTest, HeadOfAStreamIsOnlyThat) {
+  answer_at_once_ = false;
+  auto peer = Dial();
+  peer->Deliver("HEAD /events HTTP/1.1\r\n\r\n");
+  responders_[0](Stream("begin;"));
+  EXPECT_THAT(peer->written, EndsWith("connection: close\r\n\r\n"));
+  EXPECT_EQ(server_->streams(), 0u);
+  ExpectCloses(peer);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ class Files : public Storage {
     files[path] = bytes;
     return absl::OkStatus();
   }
+  absl::Status Append(const std::string&, std::string_view, bool) override { return absl::InternalError("unused"); }
   absl::StatusOr<std::unique_ptr<DurableMemory>> Map(const std::string&, size_t) override {
     return absl::InternalError("unused");
   }

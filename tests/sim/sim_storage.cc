@@ -87,6 +87,16 @@ absl::Status SimStorage::Replace(const std::string& path, std::string_view bytes
   return absl::OkStatus();
 }
 
+// A restart of the machine leaves all of it: nothing depends on what was appended.
+absl::Status SimStorage::Append(const std::string& path, std::string_view bytes, bool) {
+  if (full_) {
+    ++refusals_;
+    return absl::UnavailableError("no space left on device");
+  }
+  files_[path] += bytes;
+  return absl::OkStatus();
+}
+
 SimStorage::Region* SimStorage::FindRegion(const std::string& path) {
   const auto found = regions_.find(path);
   return found == regions_.end() ? nullptr : found->second.get();

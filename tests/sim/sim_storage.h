@@ -21,6 +21,7 @@ class SimStorage : public Storage {
   absl::StatusOr<std::unique_ptr<Lock>> Hold(const std::string& directory) override;
   absl::StatusOr<std::optional<std::string>> Read(const std::string& path) override;
   absl::Status Replace(const std::string& path, std::string_view bytes) override;
+  absl::Status Append(const std::string& path, std::string_view bytes, bool sync) override;
   absl::StatusOr<std::unique_ptr<DurableMemory>> Map(const std::string& path, size_t max_bytes) override;
   std::string BootId() override { return "boot-" + std::to_string(boot_); }
 

@@ -115,6 +115,7 @@ void Ledger::Settle(const LedgerLook& look) {
 
 // What has happened since the last look, as what was true then.
 void Ledger::Count(const LedgerLook& look) {
+  looked_ = true;
   const uint64_t mismatched = look.counters->reads_mismatched - counted_.reads_mismatched;
   const uint64_t differed = mismatched + look.counters->writes_diverged - counted_.writes_diverged +
                             look.counters->settle_differed - counted_.settle_differed;
@@ -229,7 +230,7 @@ void Ledger::Close() {
 void Ledger::Save(bool at_the_end) {
   saved_ms_ = now_ms();
   urgent_ = false;
-  if (counted_.clients_total + counted_.reads[0] + counted_.reads[1] + counted_.writes_total > 0) CountTables(look_());
+  if (looked_) CountTables(look_());
   figures_.saved_ms = io_->clock()->WallMs();
   const std::string text = LedgerText(figures_);
   const absl::Status saved = at_the_end ? storage_->Replace(path_, text) : storage_->ReplaceSoon(path_, text);

@@ -85,6 +85,7 @@ class Ledger {
   LatencyHistogram earlier_latency_[2][std::size(kLatencyClasses)];  // of the runs before this one
   Counters counted_;                                                 // of this run, as far as they are in figures_
   Tallies counted_commands_, counted_prefixes_;
+  bool looked_ = false;    // there was a first look: the proxy is whole
   bool watching_ = false;  // at the last look all was as it must be while the stores are observed
   int64_t looked_ms_ = 0, saved_ms_ = 0, saved_verification_ms_ = 0;
   bool urgent_ = false, closed_ = false, save_failed_ = false;

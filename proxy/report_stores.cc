@@ -11,7 +11,7 @@ namespace crossfade {
 
 namespace {
 
-constexpr size_t kMostRows = 150;
+constexpr size_t kMostRows = 100;
 
 const char* ClassName(LatencyClass what) {
   return what == LatencyClass::kRead ? "reads" : "writes";

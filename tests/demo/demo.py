@@ -25,7 +25,8 @@ KEYS = 10_000
 CLIENTS = 20
 STAGES = ("follow", "backfill", "compare", "reads 10 %", "reads 50 %", "reads 100 %", "flip", "flip back")
 REPORT = Path(__file__).resolve().parent.parent.parent / "build" / "demo-report.html"
-# What can be shown in half a minute. A migration of your own should leave the defaults alone; the report tells both.
+# What can be shown in half a minute, on one machine that runs both stores, the proxy and all clients, and perhaps a lot
+# else: its latencies are no store's. A migration of your own should leave the defaults alone; the report tells both.
 SIGNOFF = """
 [verify]
 keys_per_second = 20_000
@@ -40,7 +41,7 @@ prefixes_covered = 75
 min_observed = "10s"
 min_timed = 1000
 p99_percent = 300
-p99_fine = "20ms"
+p99_fine = "1s"
 """
 
 

@@ -104,6 +104,22 @@ class ConsolePartsTest(ConsoleCase):
             self.assertEqual(browser.do("download", selector="#confirm-do", path=str(path)), "crossfade-report.html")
             self.assertIn("PASS", path.read_text())
 
+    def test_the_real_report_is_downloaded(self) -> None:
+        rig = self.rig()
+        rig.admin.wait_synced()
+        with self.browsing(rig) as browser:
+            self.live(browser)
+            for form, end, begin in (("html", "html", "<!doctype html>"), ("json", "json", "{"), ("markdown", "md", "#")):
+                browser.do("choose", selector="#report-format", value=form)
+                browser.click("#report-get")
+                path = rig.directory / f"report.{end}"
+                name = browser.do("download", selector="#confirm-do", path=str(path))
+                self.assertEqual(name, f"crossfade-report.{end}")
+                text = path.read_text()
+                self.assertTrue(text.lower().startswith(begin), text[:100])
+                self.assertIn("INSUFFICIENT", text)
+                browser.wait_text("#said", name)
+
     def test_a_real_ramp_is_begun_and_aborted(self) -> None:
         rig = self.rig()
         rig.admin.wait_synced()

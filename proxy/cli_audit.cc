@@ -12,7 +12,7 @@ namespace crossfade {
 
 using nlohmann::json;
 
-std::string TimeText(int64_t at_ms) {
+std::string UtcText(int64_t at_ms) {
   const std::time_t seconds = at_ms / 1000;
   std::tm parts = {};
   char text[32] = "";
@@ -29,7 +29,7 @@ std::string RenderAuditEntry(const json& entry) {
   if (from.empty() && !to.empty()) text += ": " + to;
   if (outcome != "done") text += ", " + outcome;
   if (!reason.empty()) text += fmt::format(" ({})", reason);
-  return fmt::format("{}  {:<24}  {}", TimeText(static_cast<int64_t>(NumberAt(entry, {"at_ms"}))),
+  return fmt::format("{}  {:<24}  {}", UtcText(static_cast<int64_t>(NumberAt(entry, {"at_ms"}))),
                      TextAt(entry, {"who"}, "?"), text);
 }
 

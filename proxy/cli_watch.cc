@@ -173,7 +173,7 @@ std::vector<ScreenLine> RenderWatch(const WatchFrame& frame) {
 }
 
 std::string RenderWatchLine(const WatchFrame& frame) {
-  const std::string now = TimeText(
+  const std::string now = UtcText(
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
           .count());
   if (!frame.lost.empty()) return fmt::format("{} no answer: {}", now, frame.lost);

@@ -368,7 +368,7 @@ class ShellTest(CrossfadeTest):
         manual = self.text("man").replace("\\-", "-")
         zsh = self.text("completion", "zsh")
         for command in self.complete(""):
-            shown = set(re.findall(r"(?m)^  (?:-\w,)?(--[a-z-]+)", self.text(command, "--help")))
+            shown = set(re.findall(r"(?m)^  (?:-\w,)?(--[a-z0-9-]+)", self.text(command, "--help")))
             self.assertTrue(shown, command)
             self.assertLessEqual(shown, self.complete(command, "--"), command)
             self.assertIn(f'.SS "crossfade {command}', manual)

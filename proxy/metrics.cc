@@ -9,6 +9,7 @@ std::string MetricsText(const Proxy& proxy) {
   AppendStoreMetrics(proxy, &list);
   AppendTrafficMetrics(proxy, &list);
   AppendCopyMetrics(proxy, &list);
+  AppendOperatorMetrics(proxy, &list);
   AppendProcessMetrics(proxy, &list);
   return list.Text();
 }

@@ -64,6 +64,9 @@ void AppendReads(const Proxy& proxy, MetricList* list) {
   const Figure figures[] = {
       {"crossfade_reads_fallback_total", "Reads meant for the secondary that the primary has answered.",
        counters.reads_fallback},
+      {"crossfade_reads_failed_total",
+       "Reads meant for the secondary that failed there: it was away, too late, or gave an error of its own.",
+       counters.reads_failed},
       {"crossfade_reads_retried_total", "Reads asked again after the connection to the primary broke.",
        counters.reads_retried},
       {"crossfade_reads_compared_total", "Reads that were asked of both stores, and their answers compared.",

@@ -6,91 +6,22 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from typing import Any, Iterator
+from typing import Any
 
 import redis
 
-from harness import CrossfadeTest, Rig, main
 from admin import AdminError, wait_until
+from figures import STATES, expected
+from harness import CrossfadeTest, Rig, main
 from scraper import ALERTS, DASHBOARD, Key, Metrics, Prometheus, labels, names_in, run_promtool
 from stores import fill
 from traffic import Load, LoadSpec
 
 TOKEN = "scrape-me-if-you-can"
-
-# (metric, its labels, where the status has it, by what that is multiplied)
-SAME = (
-    ("crossfade_reads_new_ratio", {}, "reads_new", 0.01),
-    ("crossfade_compare_ratio", {}, "compare", 0.01),
-    ("crossfade_epoch", {}, "epoch", 1),
-    ("crossfade_lag_slots", {}, "lag.slots", 1),
-    ("crossfade_lag_bytes", {}, "lag.bytes", 1),
-    ("crossfade_lag_seconds", {}, "lag.ms", 0.001),
-    ("crossfade_secondary_queue_overflows_total", {}, "lag.overflows", 1),
-    ("crossfade_dirty_keys", {}, "dirty.keys", 1),
-    ("crossfade_dirty_everything", {}, "dirty.overflowed", 1),
-    ("crossfade_dirty_overflows_total", {}, "dirty.overflows", 1),
-    ("crossfade_dirty_repaired_total", {}, "dirty.repaired", 1),
-    ("crossfade_repair_copied_total", {}, "repair.copied", 1),
-    ("crossfade_repair_failed_total", {}, "repair.failed", 1),
-    ("crossfade_repair_enabled", {}, "repair.enabled", 1),
-    ("crossfade_copies_total", {"method": "whole"}, "copies.whole", 1),
-    ("crossfade_copies_total", {"method": "in_pieces"}, "copies.in_pieces", 1),
-    ("crossfade_writes_total", {}, "writes.total", 1),
-    ("crossfade_writes_followed_total", {}, "writes.followed", 1),
-    ("crossfade_writes_diverged_total", {}, "writes.diverged", 1),
-    ("crossfade_writes_refused_total", {}, "writes.refused_by_secondary", 1),
-    ("crossfade_writes_differed_on_dirty_keys_total", {}, "writes.differed_on_dirty_keys", 1),
-    ("crossfade_writes_not_followed_total", {}, "writes.not_followed", 1),
-    ("crossfade_writes_expiry_races_total", {}, "writes.expiry_races", 1),
-    ("crossfade_writes_unknown_outcomes_total", {}, "writes.unknown_outcomes", 1),
-    ("crossfade_acks_failed_total", {}, "writes.acks_failed", 1),
-    ("crossfade_both_refused_total", {}, "writes.both_refused", 1),
-    ("crossfade_reads_total", {"backend": "old"}, "reads.old", 1),
-    ("crossfade_reads_total", {"backend": "new"}, "reads.new", 1),
-    ("crossfade_reads_compared_total", {}, "reads.compared", 1),
-    ("crossfade_reads_mismatched_total", {}, "reads.mismatched", 1),
-    ("crossfade_reads_unconfirmed_total", {}, "reads.unconfirmed", 1),
-    ("crossfade_reads_expiring_total", {}, "reads.expiring", 1),
-    ("crossfade_reads_not_comparable_total", {}, "reads.not_comparable", 1),
-    ("crossfade_reads_fallback_total", {}, "reads.fallback", 1),
-    ("crossfade_reads_retried_total", {}, "reads.retried", 1),
-    ("crossfade_clients_connected", {}, "clients.connected", 1),
-    ("crossfade_clients_accepted_total", {}, "clients.total", 1),
-    ("crossfade_clients_refused_total", {}, "clients.refused", 1),
-    ("crossfade_clients_waiting", {}, "clients.waiting", 1),
-    ("crossfade_clients_watching", {}, "clients.watching", 1),
-    ("crossfade_clients_subscribed", {}, "clients.subscribed", 1),
-    ("crossfade_settle_checks_total", {"result": "equal"}, "settle.equal", 1),
-    ("crossfade_settle_checks_total", {"result": "differed"}, "settle.differed", 1),
-    ("crossfade_backfill_keys_done", {}, "backfill.keys_done", 1),
-    ("crossfade_backfill_keys_expected", {}, "backfill.keys_total", 1),
-    ("crossfade_backfill_copied_bytes", {}, "backfill.bytes", 1),
-    ("crossfade_backfill_progress_ratio", {}, "backfill.percent", 0.01),
-    ("crossfade_verify_keys_checked", {}, "verify.keys_checked", 1),
-    ("crossfade_verify_keys_expected", {}, "verify.keys_total", 1),
-    ("crossfade_journal_keys_unlogged", {}, "journal.unlogged", 1),
-    ("crossfade_breaker_opened_total", {}, "backends.new.breaker.opened", 1),
-)
-# (family, its label, where the status says which one holds)
-STATES = (
-    ("crossfade_secondary_mode", "mode", "secondary"),
-    ("crossfade_ack_mode", "mode", "ack"),
-    ("crossfade_split_mode", "mode", "split"),
-    ("crossfade_on_miss_mode", "mode", "on_miss"),
-    ("crossfade_synced_state", "state", "synced"),
-    ("crossfade_backfill_state", "state", "backfill.state"),
-    ("crossfade_verify_state", "state", "verify.state"),
-    ("crossfade_flip_state", "state", "flip"),
-    ("crossfade_replication_state", "state", "replication.state"),
-    ("crossfade_breaker_state", "state", "backends.new.breaker.state"),
-)
-
-
-def at(status: Any, path: str) -> Any:
-    for name in path.split("."):
-        status = status[name]
-    return status
+# So that a busy machine trips no ramp.
+HARDLY = {"max_error_rate": 1, "max_p99_ratio": 1000, "latency_floor_ms": 3_600_000, "max_lag_ms": 3_600_000,
+          "max_dirty_keys": 1_000_000, "max_down_ms": 3_600_000}
+ONLY_MISMATCHES = {**HARDLY, "max_mismatch_rate": 0}
 
 
 def scrape(rig: Rig) -> Metrics:
@@ -135,7 +66,9 @@ class BusyTest(CrossfadeTest):
         client = rig.proxy.client()
         self.addCleanup(client.close)
         rig.admin.routing(compare=100, reads_new=0)
+        rig.admin.call("POST", "/api/v1/ramp", {"steps": [40, 80], "every_ms": 3_600_000, **ONLY_MISMATCHES})
         mismatch(rig, client, 5)
+        rig.admin.wait_status(lambda status: status["ramp"]["state"] == "tripped", 30, "the ramp trips")
         rig.admin.wait_settled()
         rig.admin.call("POST", "/api/v1/verify", {})
         rig.admin.wait_status(lambda status: status["verify"]["state"] == "done", 60, "verified")
@@ -157,40 +90,11 @@ class BusyTest(CrossfadeTest):
 
 
 class FiguresTest(BusyTest):
-    def expected(self, status: dict) -> Iterator[tuple[Key, float]]:
-        for name, its, path, factor in SAME:
-            yield (name, labels(**its)), at(status, path) * factor
-        for name, label, path in STATES:
-            yield (name, labels(**{label: at(status, path)})), 1
-        for cause, count in status["dirty"]["marked"].items():
-            yield ("crossfade_dirty_marks_total", labels(cause=cause)), count
-        for side, backend in status["backends"].items():
-            yield ("crossfade_backend_up", labels(backend=side)), backend["state"] == "up"
-            yield ("crossfade_backend_primary", labels(backend=side)), backend["role"] == "primary"
-            yield ("crossfade_backend_info",
-                   labels(backend=side, product=backend["product"], version=backend["version"])), 1
-            yield ("crossfade_private_connections", labels(backend=side)), status["private_connections"][side]
-        for limit, figures in status["limits"].items():
-            yield ("crossfade_limit", labels(limit=limit)), figures["limit"]
-            if limit != "journal":
-                yield ("crossfade_limit_reached_total", labels(limit=limit)), figures["reached"]
-        for side in ("old", "new"):
-            flips = [flip for flip in status["flips"] if flip["to"] == side]
-            for forced in (True, False):
-                yield ("crossfade_flips_total", labels(to=side, forced=str(forced).lower())), \
-                    sum(flip["forced"] == forced for flip in flips)
-        yield ("crossfade_flip_pause_seconds_count", labels()), len(status["flips"])
-        yield ("crossfade_flip_last_pause_seconds", labels()), status["flips"][-1]["pause_ms"] / 1000
-        yield ("crossfade_flip_last_timestamp_seconds", labels()), status["flips"][-1]["at_ms"] / 1000
-        yield ("crossfade_attention_items", labels()), len(status["attention"])
-        yield ("crossfade_build_info", labels(version=status["version"])), 1
-        yield ("crossfade_config_info", labels(hash=status["config"]["hash"])), 1
-
     def test_they_are_the_statuss(self) -> None:
         rig = self.busy()
         status, metrics = self.quiet(rig)
         checked = nonzero = 0
-        for key, wanted in self.expected(status):
+        for key, wanted in expected(status):
             self.assertIn(key, metrics.samples)
             self.assertAlmostEqual(metrics.samples[key], wanted, delta=1e-9 * max(1, abs(wanted)), msg=str(key))
             checked += 1
@@ -201,9 +105,18 @@ class FiguresTest(BusyTest):
         for name, _, _ in STATES:
             self.assertEqual(sum(metrics.family(name).values()), 1, name)
         self.assertEqual(status["reads"]["mismatched"], 5)
+        self.check_ramp(status, metrics)
         self.check_sums(status, metrics)
         self.check_process(rig, metrics)
         self.check_form(rig, metrics)
+
+    def check_ramp(self, status: dict, metrics: Metrics) -> None:
+        self.assertEqual(metrics.get("crossfade_ramp_state", state="tripped"), 1)
+        crossed = {dict(found)["guardrail"]: value
+                   for found, value in metrics.family("crossfade_ramp_guardrail_tripped").items() if value != 0}
+        self.assertEqual(crossed, {"mismatch_rate": 1})
+        self.assertGreater(metrics.get("crossfade_ramp_guardrail_value", guardrail="mismatch_rate"), 0)
+        self.assertEqual(len(status["ramp"]["guardrails"]), len(metrics.family("crossfade_ramp_guardrail_limit")))
 
     def check_sums(self, status: dict, metrics: Metrics) -> None:
         """What is told in parts is the whole."""
@@ -255,6 +168,45 @@ class FiguresTest(BusyTest):
                                          headers={"Authorization": f"Bearer {TOKEN}"})
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as response:
             self.assertRegex(response.headers["Content-Type"], r"^text/plain; version=0\.0\.4\b")
+
+    def test_a_ramp_under_way_and_a_console(self) -> None:
+        rig = self.rig(config="[ramp]\nmax_dirty_keys = 777\n")
+        rig.admin.wait_synced()
+
+        def check(state: str, share: float) -> Metrics:
+            metrics = scrape(rig)
+            self.assertEqual(rig.admin.status()["ramp"]["state"], state)
+            self.assertEqual([dict(found)["state"] for found, value in metrics.family("crossfade_ramp_state").items()
+                              if value != 0], [state])
+            self.assertEqual(metrics.get("crossfade_ramp_step_ratio"), share)
+            return metrics
+
+        self.assertEqual(check("idle", 0).get("crossfade_ramp_guardrail_limit", guardrail="dirty_keys"), 777)
+        rig.admin.call("POST", "/api/v1/ramp", {"steps": [20, 60], "every_ms": 3_600_000, "compare": 100, **HARDLY})
+        metrics = check("running", 0.2)
+        self.assertEqual(metrics.get("crossfade_ramp_guardrail_limit", guardrail="dirty_keys"), 1_000_000)
+        self.assertTrue(0 < metrics.get("crossfade_ramp_step_left_seconds") <= 3600)
+        rig.admin.call("PATCH", "/api/v1/ramp", {"paused": True})
+        check("paused", 0.2)
+        rig.admin.call("DELETE", "/api/v1/ramp")
+        self.assertEqual(check("aborted", 0).get("crossfade_ramp_step_left_seconds"), 0)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://{rig.admin.address}/api/v1/events", timeout=30):
+            self.assertEqual(check("aborted", 0).get("crossfade_console_streams"), 1)
+
+    def test_audit_entries_that_wait_for_the_disk(self) -> None:
+        rig = self.rig()
+        trail = rig.proxy.state_dir / "audit.jsonl"
+        trail.unlink()
+        trail.mkdir()
+        rig.admin.routing(compare=10)
+        rig.admin.routing(compare=20)
+        unsaved = scrape(rig).get("crossfade_audit_unsaved_entries")
+        self.assertGreaterEqual(unsaved, 2)
+        self.assertEqual(rig.admin.call("GET", "/api/v1/audit")["unsaved"], unsaved)
+        trail.rmdir()
+        rig.admin.routing(compare=30)
+        self.assertEqual(scrape(rig).get("crossfade_audit_unsaved_entries"), 0)
 
 
 class BoundsTest(CrossfadeTest):
@@ -333,7 +285,7 @@ class BoundsTest(CrossfadeTest):
             "crossfade_epoch", "crossfade_backend_info", "crossfade_config_info", "crossfade_stopping",
             "crossfade_config_loaded_timestamp_seconds", "crossfade_routing_rules", "crossfade_clients_accepted_total",
             "crossfade_elements_given_back_total", "crossfade_scripts_unnamed_total", "crossfade_repair_enabled",
-            "crossfade_flip_last_timestamp_seconds", "process_start_time_seconds"})
+            "crossfade_flip_last_timestamp_seconds", "crossfade_ramp_step_left_seconds", "process_start_time_seconds"})
 
     def check_dashboard(self, dashboard: dict, panels: list[dict]) -> None:
         """What Grafana needs to import it: a variable for the source, ids of their own, panels that don't overlap."""
@@ -422,6 +374,7 @@ class PrometheusTest(BusyTest):
 
     def check_firing(self, rig: Rig, prometheus: Prometheus) -> None:
         wait_until(lambda: "CrossfadeSecondaryDown" not in prometheus.firing(), 30, "both stores are seen up")
+        wait_until(lambda: "CrossfadeRampTripped" in prometheus.firing(), 30, "the alert for the ramp that has tripped")
         rig.new.kill()
         wait_until(lambda: "CrossfadeSecondaryDown" in prometheus.firing(), 60, "the alert for a dead secondary")
         self.assertNotIn("CrossfadePrimaryDown", prometheus.firing())

@@ -207,8 +207,15 @@ void ReadGroup(const Accepted& accepted, Follow* follow) {
     const bool delivered = found != streams.end() && !found->second->items.empty();
     if (delivered && fresh) {
       EmitDelivery(accepted, options, DeliveryOf(request.arg(key), *found->second), follow);
-    } else if (!fresh || accepted.eager_consumers) {
-      // History raises only delivery counts, which servers don't replicate either; the consumer may be new.
+    } else if (delivered) {
+      // History raises how often its entries were delivered. Servers don't replicate that; but who looks for entries
+      // that nobody can handle goes by it, also after a flip.
+      const std::string count = std::to_string(found->second->items.size());
+      EmitFollow(follow,
+                 {"XREADGROUP", "GROUP", request.arg(options.group + 1), request.arg(options.group + 2), "COUNT", count,
+                  "STREAMS", request.arg(key), request.arg(key + keys.size())},
+                 Kind::kNoError);
+    } else if (!fresh || accepted.eager_consumers) {  // the consumer may be new
       EmitFollow(follow,
                  {"XGROUP", "CREATECONSUMER", request.arg(key), request.arg(options.group + 1),
                   request.arg(options.group + 2)},

@@ -338,7 +338,7 @@ class AdminPortTest(GarbageTest):
 
     def test_unknown_paths_and_methods(self) -> None:
         for method, path, wanted in (("GET", "/nothing", 404), ("GET", "/api/v1/nothing", 404),
-                                     ("DELETE", "/api/v1/status", 405), ("GET", "/api/v1/flip", 405)):
+                                     ("DELETE", "/api/v1/status", 405), ("GET", "/api/v1/routing", 405)):
             code, answer = self.the_rig.admin.request(method, path)
             self.assertEqual(code, wanted, (method, path, answer))
             self.assertTrue(answer["error"])

@@ -113,7 +113,7 @@ def stream_state(client: redis.Redis, key: bytes) -> dict[bytes, Any]:
     groups = []
     for raw in full[b"groups"]:
         group = _pairs(raw)
-        pending = sorted((entry[0], entry[1]) for entry in group[b"pending"])
+        pending = sorted((entry[0], entry[1], entry[3]) for entry in group[b"pending"])
         consumers = sorted(_pairs(consumer)[b"name"] for consumer in group[b"consumers"])
         groups.append((group[b"name"], group[b"last-delivered-id"], pending, consumers))
     return {b"last": full[b"last-generated-id"], b"added": full[b"entries-added"],

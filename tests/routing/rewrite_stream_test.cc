@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/routing/agree.h"
@@ -107,22 +108,30 @@ TEST(RewriteXreadgroup, NothingCame) {
   }
 }
 
-// It raises only delivery counts, which servers don't replicate.
-TEST(RewriteXreadgroup, HistoryCreatesOnlyTheConsumer) {
-  const std::string created = "XGROUP CREATECONSUMER k g c => no error";
-  const std::string some = List('*', {List('*', {Bulk("k"), List('*', {Entry("7-0")})})});
-  const std::string none = List('*', {List('*', {Bulk("k"), "*0\r\n"})});
-  for (const std::string& reply : {some, none}) {
-    EXPECT_THAT(Emitted("XREADGROUP GROUP g c STREAMS k 0", reply), ElementsAre(created));
-    EXPECT_THAT(Emitted("XREADGROUP GROUP g c STREAMS k 0", reply, kLazy), ElementsAre(created));
+// It raises how often the entries were delivered: of as many as came, which may be deleted ones.
+TEST(RewriteXreadgroup, History) {
+  const std::string some =
+      List('*', {List('*', {Bulk("k"), List('*', {Entry("7-0"), List('*', {Bulk("8-0"), kNilArray})})})});
+  const std::string again = "XREADGROUP GROUP g c COUNT 2 STREAMS k 0 => no error";
+  for (const auto& kind : {"", "COUNT 10 ", "NOACK "}) {
+    const std::string command = fmt::format("XREADGROUP GROUP g c {}STREAMS k 0", kind);
+    EXPECT_THAT(Emitted(command, some), ElementsAre(again));
+    EXPECT_THAT(Emitted(command, some, kLazy), ElementsAre(again));
   }
+}
+
+TEST(RewriteXreadgroup, HistoryWithoutEntriesCreatesTheConsumer) {
+  const std::string created = "XGROUP CREATECONSUMER k g c => no error";
+  const std::string none = List('*', {List('*', {Bulk("k"), "*0\r\n"})});
+  EXPECT_THAT(Emitted("XREADGROUP GROUP g c STREAMS k 0", none), ElementsAre(created));
+  EXPECT_THAT(Emitted("XREADGROUP GROUP g c STREAMS k 0", none, kLazy), ElementsAre(created));
 }
 
 TEST(RewriteXreadgroup, SeveralStreams) {
   const std::string reply =
       List('*', {List('*', {Bulk("b"), List('*', {Entry("7-0")})}), List('*', {Bulk("h"), List('*', {Entry("6-0")})})});
   const std::string of_b = "XREADGROUP GROUP g c COUNT 1 STREAMS b > => reply:*1/*2/$1/b/*1/*2/$3/7-0/*2/$1/f/$1/v/";
-  const std::string of_h = "XGROUP CREATECONSUMER h g c => no error";
+  const std::string of_h = "XREADGROUP GROUP g c COUNT 1 STREAMS h 0 => no error";
   EXPECT_THAT(Emitted("XREADGROUP GROUP g c STREAMS a b h > > 0", reply),
               ElementsAre("XGROUP CREATECONSUMER a g c => no error", of_b, of_h));
   EXPECT_THAT(Emitted("XREADGROUP GROUP g c STREAMS a b h > > 0", reply, kLazy), ElementsAre(of_b, of_h));

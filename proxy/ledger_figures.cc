@@ -22,6 +22,7 @@ constexpr CounterField kFields[] = {
     {"reads_expiring", [](Counters& c) -> uint64_t& { return c.reads_expiring; }},
     {"reads_not_comparable", [](Counters& c) -> uint64_t& { return c.reads_not_comparable; }},
     {"reads_fallback", [](Counters& c) -> uint64_t& { return c.reads_fallback; }},
+    {"reads_failed", [](Counters& c) -> uint64_t& { return c.reads_failed; }},
     {"reads_retried", [](Counters& c) -> uint64_t& { return c.reads_retried; }},
     {"unknown_outcomes", [](Counters& c) -> uint64_t& { return c.unknown_outcomes; }},
     {"queue_overflows", [](Counters& c) -> uint64_t& { return c.queue_overflows; }},

@@ -146,6 +146,9 @@ void AddErrors(ReportFigures* figures) {
       {"clients_refused", "connections that were refused", all.clients_refused, true},
       {"reads_fallback", "reads shifted to the secondary that the primary answered after all", all.reads_fallback,
        false},
+      {"reads_failed",
+       "reads meant for the secondary that it did not answer, answered too late or with an error of its own",
+       all.reads_failed, true},
       {"reads_retried", "reads asked again because the primary's connection broke", all.reads_retried, false},
       {"queue_overflows", "times that the secondary's queue was full, and its keys became dirty", all.queue_overflows,
        false}};

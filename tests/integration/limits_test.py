@@ -231,7 +231,7 @@ class StoreLimitsTest(LimitsCase):
         self.assert_converged(rig)
 
     def test_the_secondarys_queue(self) -> None:
-        rig = self.rig(config=limits(secondary_queue="4MiB"))
+        rig = self.rig(config=limits(secondary_queue="4MiB") + '[breaker]\nenabled = false\n')  # it may be first
         rig.new.pause()
         with raw_client(rig.proxy.port) as client:
             wait_until(lambda: client.execute_command("SET", "k", b"x" * MIB) == b"OK" and

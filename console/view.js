@@ -109,7 +109,7 @@ export function showChecks(status, told) {
   const checks = told?.checks ?? flipChecks(status);
   const to = told?.to ?? otherSide(status.primary);
   for (const box of [$("checks"), $("confirm-checks")]) {
-    putRows(box, checks, (check) => mark(check.ok, check.name, check.ok ? "" : check.reason));
+    putRows(box, checks, (check) => mark(check.ok, check.name.replaceAll("_", " "), check.ok ? check.found : check.reason));
   }
   const ready = told ? told.ready : checks.every((check) => check.ok);
   put(

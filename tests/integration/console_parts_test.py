@@ -21,8 +21,9 @@ DECISIONS = [{"at_ms": 2, "decision": "advance", "reads_new": 5, "reason": "all 
              {"at_ms": 1, "decision": "start", "reads_new": 1, "reason": "asked for", "figures": {}}]
 AUDIT = [{"at_ms": 1, "who": "token ci@127.0.0.1", "what": "reads", "from": "0", "to": "25", "outcome": "refused",
           "reason": "not synced"}, {"at_ms": 0, "who": "proxy", "what": "start", "outcome": "done"}]
-CHECKS = {"to": "new", "ready": False, "checks": [{"name": "new is writable", "ok": True, "reason": ""},
-                                                  {"name": "subscribers", "ok": False, "reason": "3 are not moved yet"}]}
+CHECKS = {"to": "new", "ready": False, "checks": [
+    {"name": "target_writable", "ok": True, "found": "it takes writes", "reason": ""},
+    {"name": "subscribers", "ok": False, "found": "3", "reason": "3 are not moved yet"}]}
 
 
 class ConsolePartsTest(ConsoleCase):
@@ -87,6 +88,7 @@ class ConsolePartsTest(ConsoleCase):
             self.assertIn("refused: not synced", entry)
             checks = browser.wait_text("#checks", "subscribers")
             self.assertIn("not yet", checks)
+            self.assertIn("target writable: it takes writes", checks)
             browser.click("#flip")
             self.assertIn("3 are not moved yet", browser.wait_text("#confirm-checks", "subscribers"))
             browser.click("#confirm-cancel")

@@ -46,21 +46,6 @@ Json SpellJson(const LedgerFigures::Spell& spell) {
   return {{"what", spell.what}, {"why", spell.why}, {"from_ms", spell.from_ms}, {"to_ms", spell.to_ms}};
 }
 
-Json VerificationJson(const LedgerFigures::Verification& one) {
-  return {{"started_ms", one.started_ms},
-          {"ended_ms", one.ended_ms},
-          {"state", one.state},
-          {"full", one.full},
-          {"repair", one.repair},
-          {"checked", one.checked},
-          {"equal", one.equal},
-          {"differing", one.differing},
-          {"repaired", one.repaired},
-          {"undecided", one.undecided},
-          {"not_comparable", one.not_comparable},
-          {"left_out", one.left_out}};
-}
-
 Json MismatchJson(const LedgerFigures::Mismatch& one) {
   return {{"at_ms", one.at_ms}, {"db", one.db},          {"command", one.command},
           {"key", one.key},     {"old", one.old_digest}, {"new", one.new_digest}};
@@ -220,6 +205,21 @@ std::optional<LedgerFigures::Preflight> ReadPreflight(const Json& json) {
 }
 
 }  // namespace
+
+Json VerificationJson(const LedgerFigures::Verification& one) {
+  return {{"started_ms", one.started_ms},
+          {"ended_ms", one.ended_ms},
+          {"state", one.state},
+          {"full", one.full},
+          {"repair", one.repair},
+          {"checked", one.checked},
+          {"equal", one.equal},
+          {"differing", one.differing},
+          {"repaired", one.repaired},
+          {"undecided", one.undecided},
+          {"not_comparable", one.not_comparable},
+          {"left_out", one.left_out}};
+}
 
 Json CountersJson(const Counters& counters) {
   Json json = Json::object();

@@ -17,5 +17,6 @@ std::optional<LedgerFigures> ReadLedgerText(const std::string& text);
 // For the report too. Counters by name; a histogram as [[longest microseconds, replies], …] of the buckets in use.
 nlohmann::json CountersJson(const Counters& counters);
 nlohmann::json HistogramJson(const LatencyHistogram& histogram);
+nlohmann::json VerificationJson(const LedgerFigures::Verification& one);
 
 }  // namespace crossfade

@@ -1,7 +1,8 @@
 // The whole proxy, wired together: the lane and what watches over it, the clients, the admin port. Owns all of them.
-// What it decides by itself is only who is let in, and when a sweep is due. The code is in four files: proxy.cc (the
-// parts, the lane's news, time), proxy_requests.cc (what becomes of a client's request), proxy_lifecycle.cc (memory,
-// new configuration, the end), proxy_operator.cc (what operators ask for).
+// What it decides by itself is only who is let in, and when a sweep is due. The code is in six files: proxy.cc (the
+// parts, time), proxy_stores.cc (a store is reached, or lost), proxy_requests.cc (what becomes of a client's request),
+// proxy_lifecycle.cc (memory, new configuration, the end), proxy_operator.cc (what operators ask for), proxy_report.cc
+// (what a report needs).
 #pragma once
 
 #include <cstdint>

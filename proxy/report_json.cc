@@ -97,21 +97,6 @@ Json CoverageJson(const std::vector<ReportFigures::CoverageRow>& rows, const Cov
   return {{"seen", facts.seen}, {"covered", facts.covered}, {"rows", std::move(list)}};
 }
 
-Json VerificationJson(const LedgerFigures::Verification& one) {
-  return {{"started_ms", one.started_ms},
-          {"ended_ms", one.ended_ms},
-          {"state", one.state},
-          {"full", one.full},
-          {"repair", one.repair},
-          {"checked", one.checked},
-          {"equal", one.equal},
-          {"differing", one.differing},
-          {"repaired", one.repaired},
-          {"undecided", one.undecided},
-          {"not_comparable", one.not_comparable},
-          {"left_out", one.left_out}};
-}
-
 Json MismatchesOf(const ReportFigures& figures) {
   Json list = Listed(figures.mismatches, [](const ReportFigures::Mismatch& one) {
     Json json = {{"at_ms", one.what.at_ms},

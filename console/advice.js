@@ -1,5 +1,5 @@
-// What to do next, how to go back, what a line of attention asks for, and what a flip still lacks: decided from a status
-// alone. Pure. The proxy decides again, and by more; this only saves a person the way to the README.
+// What to do next, how to go back, and what a line of attention asks for: decided from a status alone. Pure. The proxy
+// decides again, and by more; this only saves a person the way to the README.
 
 import { at, count, percent } from "./figures.js";
 
@@ -154,33 +154,6 @@ const HINTS = [
 export function hintFor(line) {
   const found = HINTS.find(([pattern]) => pattern.test(line));
   return found ? found[1] : "";
-}
-
-// What a flip needs, as far as the status shows it: for a proxy that keeps no list of its own.
-export function flipChecks(status) {
-  const to = otherSide(status.primary);
-  const breaker = at(status, `backends.${to}.breaker.state`);
-  const check = (name, ok, reason) => ({ name, ok, reason: ok ? "" : reason });
-  return [
-    check(
-      `${status.primary} is reached`,
-      isUp(status, status.primary),
-      `it is ${at(status, `backends.${status.primary}.state`)}`,
-    ),
-    check(`${to} is reached`, isUp(status, to), `it is ${at(status, `backends.${to}.state`)}`),
-    check(
-      "the secondary follows",
-      following(status) || status.secondary === "replica",
-      `it is set to ${status.secondary}`,
-    ),
-    check("synced", status.synced === "yes" || status.cold, status.synced_why || status.synced),
-    check(
-      "no key is dirty",
-      status.dirty.keys === 0 && !status.dirty.overflowed,
-      status.dirty.overflowed ? "everything is dirty" : `${count(status.dirty.keys)} are`,
-    ),
-    check("the breaker is closed", breaker === undefined || breaker === "closed", `it is ${breaker}`),
-  ];
 }
 
 // One sentence for the top of the page.

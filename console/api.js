@@ -96,7 +96,7 @@ export class Api {
 
   async listen(stop) {
     const response = await this.withWatchdog(stop, () => this.fetch("GET", "api/v1/events", undefined, stop.signal));
-    if ([404, 501, 503].includes(response.status)) return this.poll(stop);
+    if (response.status === 503) return this.poll(stop);
     if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => null));
     const parser = new EventParser((event) => this.take(event));
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -25,9 +25,8 @@ const CHECKS_MS = 2000;
 
 let status = null; // the latest
 let statusAt = 0;
-let flipTold = null; // the proxy's own list of a flip's checks
+let flipTold = null; // what GET /api/v1/flip answered last
 let rampDetails = null;
-let missing = {}; // paths that this proxy doesn't have
 let seenMismatched = -1;
 let seenRamp = "";
 let lostTimer = 0;
@@ -71,14 +70,14 @@ function onStatus(next) {
   showStatus(status, rate, LABELS);
   showPlotFigures(status, rate);
   plots.draw(history.points, statusAt);
-  showChecks(status, flipTold?.to === otherSide(status.primary) ? flipTold : null);
+  showFlip();
   showRamp(status.ramp, rampDetails);
   if (before && before.primary !== status.primary) say(`The primary is ${status.primary} now.`);
+  if (before?.primary !== status.primary) fetchChecks();
   if (before && before.version !== status.version) say("The proxy has another version now: load this page again.");
   if (status.reads.mismatched !== seenMismatched) fetchMismatches();
   const ramp = JSON.stringify([status.ramp?.state, status.ramp?.step]);
   if (status.ramp && ramp !== seenRamp) fetchRamp(ramp);
-  if (missing["api/v1/audit"]) fetchTimeline();
 }
 
 // What a control would set is at first what is set.
@@ -88,14 +87,13 @@ function fillKnobs() {
   }
 }
 
-// Asks for what belongs beside the status. What this proxy doesn't have is not asked for again; what can't be had now
-// comes with the next gap.
+// Asks for what belongs beside the status. What can't be had now comes with the next gap.
 async function beside(path, show) {
-  if (missing[path] || $("token").open) return;
+  if ($("token").open) return;
   try {
     show(await api.call("GET", path));
-  } catch (error) {
-    if ([404, 405, 501].includes(error.status)) missing[path] = true;
+  } catch {
+    // the stream tells that the proxy can't be reached
   }
 }
 
@@ -112,27 +110,21 @@ async function fetchRamp(key) {
   });
 }
 
-async function fetchTimeline() {
-  await beside("api/v1/audit", ({ entries }) => showTimeline(entries, ""));
-  if (!missing["api/v1/audit"] || !status) return;
-  const entries = status.flips.map((flip) => ({
-    at_ms: flip.at_ms,
-    who: "",
-    what: flip.forced ? "flip, forced" : "flip",
-    from: otherSide(flip.to),
-    to: flip.to,
-    outcome: "done",
-  }));
-  showTimeline(entries.reverse(), "Only flips: this proxy keeps no list of changes.");
-}
+const fetchTimeline = () => beside("api/v1/audit", showTimeline);
 
 async function fetchChecks() {
   if (!document.hidden && status) {
     await beside("api/v1/flip", (told) => {
       flipTold = told;
-      showChecks(status, told);
+      showFlip();
     });
   }
+}
+
+// After a flip the list is that of the flip that has been, until the proxy is asked again.
+function showFlip() {
+  const to = otherSide(status.primary);
+  showChecks(to, flipTold?.to === to ? flipTold : null);
 }
 setInterval(fetchChecks, CHECKS_MS);
 
@@ -245,7 +237,7 @@ const ACTS = {
   "ramp-resume": jobs.resumeRamp,
   "ramp-abort": jobs.abortRamp,
   reload: jobs.reload,
-  "report-get": () => reportAction(),
+  "report-get": () => jobs.report(api, $("report-format").value),
   "reads-set": () => shareAction("reads-value", actions.setReads),
   "compare-set": () => shareAction("compare-value", actions.setCompare),
   "ack-set": () => actions.setAck(status, $("ack-value").value),
@@ -260,16 +252,6 @@ function shareAction(id, make) {
   if (value >= 0 && value <= 100) return make(status, value);
   say(`Between ${percent(0)} and ${percent(100)}, please.`);
   return null;
-}
-
-function reportAction() {
-  const action = jobs.report(api, $("report-format").value);
-  action.refused = (error) => {
-    if (![404, 501].includes(error.status)) return;
-    $("report-get").disabled = true;
-    put($("report-note"), "This proxy makes no reports.");
-  };
-  return action;
 }
 
 function perform(name) {

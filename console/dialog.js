@@ -115,7 +115,6 @@ export class Confirm {
       const reason = refusal(error);
       if (this.action === action) $("confirm-refused").textContent = reason;
       else this.done(`${action.title}: ${reason}`);
-      action.refused?.(error);
     } finally {
       if (this.action === action || this.action === null) {
         button.disabled = false;

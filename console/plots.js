@@ -24,7 +24,15 @@ const tick = {
   "plot-dirty": (value) => value.toLocaleString("en-US"),
 };
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// The style sheet's colour as a canvas takes it: its light or its dark one.
+function colour(name) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
 
 export class Plots {
   constructor() {

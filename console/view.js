@@ -1,6 +1,6 @@
 // A status, and what else the API tells, on the page. Text goes in as text, never as markup: key names are anybody's.
 
-import { flipChecks, hintFor, nextStep, otherSide, sentence, wayBack } from "./advice.js";
+import { hintFor, nextStep, otherSide, sentence, wayBack } from "./advice.js";
 import { at, bytes, count, duration, formats, micros, moment, ms, percent, perSecond, text } from "./figures.js";
 
 const $ = (id) => document.getElementById(id);
@@ -105,21 +105,21 @@ function showSteps(status, labels) {
   $("flip-back").hidden = !back.flip;
 }
 
-export function showChecks(status, told) {
-  const checks = told?.checks ?? flipChecks(status);
-  const to = told?.to ?? otherSide(status.primary);
+// told: as GET /api/v1/flip has it; null until the proxy has answered for a flip to `to`.
+export function showChecks(to, told) {
   for (const box of [$("checks"), $("confirm-checks")]) {
-    putRows(box, checks, (check) => mark(check.ok, check.name.replaceAll("_", " "), check.ok ? check.found : check.reason));
+    putRows(box, told?.checks ?? [], (check) => mark(check.ok, check.name.replaceAll("_", " "), check.ok ? check.found : check.reason));
   }
-  const ready = told ? told.ready : checks.every((check) => check.ok);
-  put(
-    $("checks-note"),
-    ready
-      ? `A flip to ${to} may begin. It checks again while it drains.`
-      : `A flip to ${to} would wait for the above, or be refused.`,
-  );
-  $("flip").classList.toggle("main", ready);
-  put($("flip"), `Flip to ${otherSide(status.primary)}…`);
+  put($("checks-note"), checksNote(to, told));
+  $("flip").classList.toggle("main", told !== null && told.ready);
+  put($("flip"), `Flip to ${to}…`);
+}
+
+function checksNote(to, told) {
+  if (told === null) return `The proxy is asked what a flip to ${to} would find.`;
+  return told.ready
+    ? `A flip to ${to} may begin. It checks again while it drains.`
+    : `A flip to ${to} would wait for the above, or be refused.`;
 }
 
 function mark(ok, name, reason) {
@@ -330,7 +330,7 @@ function row(cells) {
 }
 
 // entries: as GET /api/v1/audit has them.
-export function showTimeline(entries, note) {
+export function showTimeline({ entries }) {
   $("timeline-none").hidden = entries.length > 0;
   $("timeline-scroll").hidden = entries.length === 0;
   putRows($("timeline"), entries, (one) =>
@@ -343,7 +343,6 @@ export function showTimeline(entries, note) {
       `${text(one.outcome)}${one.reason ? `: ${one.reason}` : ""}`,
     ]),
   );
-  put($("timeline-note"), note);
 }
 
 export function showPlotFigures(status, rate) {

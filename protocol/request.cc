@@ -9,17 +9,21 @@ constexpr size_t kKeptBytes = 4096;  // what a recycled request may hold on to
 constexpr size_t kKeptArgs = 64;
 }  // namespace
 
+void ClearArgs(std::vector<ArgSpan>* args) {
+  if (args->capacity() > kKeptArgs) {
+    std::vector<ArgSpan>().swap(*args);
+  } else {
+    args->clear();
+  }
+}
+
 void Request::Clear() {
   if (bytes_.capacity() > kKeptBytes) {
     std::string().swap(bytes_);
   } else {
     bytes_.clear();
   }
-  if (args_.capacity() > kKeptArgs) {
-    std::vector<ArgSpan>().swap(args_);
-  } else {
-    args_.clear();
-  }
+  ClearArgs(&args_);
 }
 
 Request MakeRequest(std::span<const std::string_view> args) {

@@ -38,6 +38,9 @@ class RequestView {
   std::span<const ArgSpan> args_;
 };
 
+// For what is used again and again: empties it, and gives its memory back if a large command has made it grow.
+void ClearArgs(std::vector<ArgSpan>* args);
+
 class Request {
  public:
   Request() = default;

@@ -13,7 +13,6 @@ namespace {
 
 constexpr size_t kNoLine = std::string_view::npos;
 constexpr int64_t kNoNumber = INT64_MAX;  // above every limit
-constexpr size_t kKeptArgs = 64;
 constexpr size_t kKeptInlineBytes = 1024;
 
 // The end of the line that begins at `from` (the index of its CR), looking only at bytes not looked at before.
@@ -169,11 +168,7 @@ void RequestParser::Reset() {
 
 // What the last message handed out. A client that once sent a large command doesn't keep its memory.
 void RequestParser::ForgetLast() {
-  if (args_.capacity() > kKeptArgs) {
-    std::vector<ArgSpan>().swap(args_);
-  } else {
-    args_.clear();
-  }
+  ClearArgs(&args_);
   if (inline_bytes_.capacity() > kKeptInlineBytes) std::string().swap(inline_bytes_);
 }
 

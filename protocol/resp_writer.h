@@ -20,6 +20,11 @@ void AppendNullArray(std::string* out, int protocol);                // _ in RES
 // -text, with CR and LF (which would end the line) replaced by spaces. `text` begins with its code: "ERR …".
 void AppendError(std::string* out, std::string_view text);
 
+// What a server shows of an argument in such a text: it prints them as C strings.
+inline std::string_view UntilNul(std::string_view argument) {
+  return argument.substr(0, argument.find('\0'));
+}
+
 // A command: an array of bulk strings.
 void AppendCommand(std::string* out, std::span<const std::string_view> args);
 void AppendCommand(std::string* out, std::initializer_list<std::string_view> args);

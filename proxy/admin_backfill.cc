@@ -14,7 +14,6 @@ using Json = nlohmann::json;
 
 constexpr int64_t kMostKeysPerSecond = 10'000'000;
 constexpr int64_t kMostBytesPerSecond = int64_t{1} << 40;
-constexpr int64_t kMostDatabases = 1 << 20;
 constexpr size_t kMostFailures = 100;
 
 Json ScopeJson(const SweepScope& scope) {
@@ -93,7 +92,7 @@ HttpResponse PostBackfill(Proxy* proxy, const HttpRequest& request) {
   std::optional<int64_t> db, keys_per_second, bytes_per_second;
   fields.Text("match", &options.scope.match);
   fields.Text("type", &options.scope.type);
-  fields.Number("db", 0, kMostDatabases, &db);
+  fields.Number("db", 0, SweepScope::kMostDatabase, &db);
   TakeRates(&fields, &keys_per_second, &bytes_per_second);
   if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
   options.scope.db = static_cast<int>(db.value_or(-1));

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t kHourMs = 3'600'000;
 constexpr int64_t kShortestStepMs = 100, kLongestStepMs = 90 * 24 * kHourMs;
-constexpr int64_t kMostCount = 1'000'000'000;
+constexpr int64_t kMostSamples = 1'000'000'000;
 constexpr double kMostP99Ratio = 1000;
 constexpr int64_t kUsualStepMs = 600'000;
 
@@ -27,12 +27,12 @@ void TakeLimits(Fields* fields, RampOverrides* limits) {
   fields->Real("max_p99_ratio", 1, kMostP99Ratio, &limits->max_p99_ratio);
   fields->Number("latency_floor_ms", 0, kHourMs, &limits->latency_floor_ms);
   fields->Number("max_lag_ms", 1, 24 * kHourMs, &limits->max_lag_ms);
-  fields->Number("max_dirty_keys", 0, kMostCount, &limits->max_dirty_keys);
+  fields->Number("max_dirty_keys", 0, kMostSamples, &limits->max_dirty_keys);
   fields->Number("max_down_ms", 1, 24 * kHourMs, &limits->max_down_ms);
-  fields->Number("min_samples", 1, kMostCount, &limits->min_samples);
+  fields->Number("min_samples", 1, kMostSamples, &limits->min_samples);
 }
 
-HttpResponse Post(Proxy* proxy, const HttpRequest& request) {
+HttpResponse StartRamp(Proxy* proxy, const HttpRequest& request) {
   Fields fields(request.body);
   RampOptions options;
   options.steps = {1, 5, 25, 50, 100};
@@ -82,7 +82,7 @@ bool IsRampCall(const HttpRequest& request) {
 }
 
 HttpResponse HandleRamp(Proxy* proxy, const HttpRequest& request) {
-  if (request.method == "POST") return Post(proxy, request);
+  if (request.method == "POST") return StartRamp(proxy, request);
   if (request.method == "PATCH") return Patch(proxy, request);
   if (request.method == "DELETE") {
     if (const absl::Status aborted = proxy->ramp()->Abort(); !aborted.ok()) return FromStatus(aborted);

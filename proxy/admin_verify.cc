@@ -7,15 +7,15 @@
 #include "protocol/reply.h"
 #include "proxy/admin_fields.h"
 #include "proxy/proxy.h"
+#include "proxy/sweep.h"
 
 namespace crossfade {
 
 namespace {
 
 constexpr int64_t kMaxKeysPerSecond = 10'000'000;
-constexpr int64_t kMaxDatabase = 65'535;
 
-HttpResponse Post(Proxy* proxy, const HttpRequest& request) {
+HttpResponse StartVerify(Proxy* proxy, const HttpRequest& request) {
   Fields fields(request.body);
   VerifyOptions options;
   std::optional<bool> repair;
@@ -24,7 +24,7 @@ HttpResponse Post(Proxy* proxy, const HttpRequest& request) {
   fields.Flag("repair", &repair);
   fields.Percent("sample", &sample);
   fields.Text("match", &options.match);
-  fields.Number("db", 0, kMaxDatabase, &db);
+  fields.Number("db", 0, SweepScope::kMostDatabase, &db);
   fields.Number("keys_per_second", 1, kMaxKeysPerSecond, &keys_per_second);
   if (sample && *sample <= 0) fields.Complain("sample: expected more than 0 percent");
   if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
@@ -53,7 +53,7 @@ bool IsVerifyCall(const HttpRequest& request) {
 }
 
 HttpResponse HandleVerify(Proxy* proxy, const HttpRequest& request) {
-  if (request.method == "POST") return Post(proxy, request);
+  if (request.method == "POST") return StartVerify(proxy, request);
   if (request.method == "DELETE") {
     if (const absl::Status cancelled = proxy->CancelVerify(); !cancelled.ok()) return FromStatus(cancelled);
   }

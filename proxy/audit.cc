@@ -12,7 +12,7 @@ namespace {
 using Json = nlohmann::json;
 
 // Never in the middle of a character.
-void Cut(std::string* text) {
+void KeepShort(std::string* text) {
   if (text->size() <= Audit::kMaxTextBytes) return;
   size_t size = Audit::kMaxTextBytes;
   while (size > 0 && (static_cast<unsigned char>((*text)[size]) & 0xC0) == 0x80) --size;
@@ -82,7 +82,8 @@ void Audit::Load() {
 
 void Audit::Add(AuditEntry entry, bool sync) {
   entry.at_ms = clock_->WallMs();
-  for (std::string* text : {&entry.who, &entry.what, &entry.from, &entry.to, &entry.outcome, &entry.reason}) Cut(text);
+  for (std::string* text : {&entry.who, &entry.what, &entry.from, &entry.to, &entry.outcome, &entry.reason})
+    KeepShort(text);
   unsaved_.push_back(AuditEntryJson(entry).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   entries_.push_back(std::move(entry));
   if (entries_.size() > kMaxKept) entries_.pop_front();

@@ -1,6 +1,7 @@
 #include "proxy/backfill_record.h"
 
 #include "nlohmann/json.hpp"
+#include "proxy/json_reader.h"
 
 namespace crossfade {
 
@@ -8,7 +9,6 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr int64_t kMostRate = 1LL << 40;
-constexpr int64_t kMostDatabases = 1 << 20;
 constexpr size_t kMostCursorDigits = 20;  // 64 bits
 
 Json ToJson(const BackfillRecord& record) {
@@ -37,40 +37,6 @@ Json ToJson(const BackfillRecord& record) {
           {"resumed", record.resumed}};
 }
 
-// Whatever is in the file: throws nothing, and takes nothing that could do harm.
-class Reader {
- public:
-  explicit Reader(const Json& json) : json_(json) {}
-  std::string Text(const char* name) {
-    const auto found = json_.find(name);
-    if (found != json_.end() && found->is_string()) return found->get<std::string>();
-    ok_ = false;
-    return {};
-  }
-  int64_t Number(const char* name, int64_t least, int64_t most) {
-    const auto found = json_.find(name);
-    if (found != json_.end() && found->is_number_integer()) {
-      const bool fits = !found->is_number_unsigned() || found->get<uint64_t>() <= static_cast<uint64_t>(most);
-      const int64_t number = fits ? found->get<int64_t>() : least - 1;
-      if (number >= least && number <= most) return number;
-    }
-    ok_ = false;
-    return least;
-  }
-  uint64_t Count(const char* name) { return static_cast<uint64_t>(Number(name, 0, INT64_MAX)); }
-  bool Flag(const char* name) {
-    const auto found = json_.find(name);
-    if (found != json_.end() && found->is_boolean()) return found->get<bool>();
-    ok_ = false;
-    return false;
-  }
-  bool ok() const { return ok_; }
-
- private:
-  const Json& json_;
-  bool ok_ = true;
-};
-
 bool ParseState(const std::string& text, Sweep::State* state) {
   using State = Sweep::State;
   for (const State one : {State::kRunning, State::kPaused, State::kDone, State::kFailed}) {
@@ -91,17 +57,17 @@ std::optional<BackfillRecord> ReadBackfillText(const std::string& text) {
   const Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded() || !json.is_object()) return std::nullopt;
   BackfillRecord record;
-  Reader reader(json);
+  JsonReader reader(json);
   const std::string state = reader.Text("state"), primary = reader.Text("primary");
   record.why = reader.Text("why");
   record.options.scope.match = reader.Text("match");
   record.options.scope.type = reader.Text("type");
-  record.options.scope.db = static_cast<int>(reader.Number("db", -1, kMostDatabases));
+  record.options.scope.db = static_cast<int>(reader.Number("db", -1, SweepScope::kMostDatabase));
   record.options.keys_per_second = reader.Number("keys_per_second", 0, kMostRate);
   record.options.bytes_per_second = reader.Number("bytes_per_second", 0, kMostRate);
   SweepPlace& place = record.place;
   place.secondary_side = reader.Flag("secondary_side");
-  place.db = static_cast<int>(reader.Number("at_db", 0, kMostDatabases));
+  place.db = static_cast<int>(reader.Number("at_db", 0, SweepScope::kMostDatabase));
   place.cursor = reader.Text("cursor");
   place.keys_done = reader.Count("keys_done");
   place.keys_total = reader.Count("keys_total");

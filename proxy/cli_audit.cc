@@ -1,25 +1,16 @@
 #include "proxy/cli_audit.h"
 
-#include <ctime>
 #include <ostream>
 
 #include "nlohmann/json.hpp"
 #include "proxy/cli_operator.h"
 #include "proxy/cli_output.h"
+#include "routing/figures_text.h"
 #include "spdlog/fmt/fmt.h"
 
 namespace crossfade {
 
 using nlohmann::json;
-
-std::string UtcText(int64_t at_ms) {
-  const std::time_t seconds = at_ms / 1000;
-  std::tm parts = {};
-  char text[32] = "";
-  if (gmtime_r(&seconds, &parts) == nullptr || std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-    return "?";
-  return text;
-}
 
 std::string RenderAuditEntry(const json& entry) {
   const std::string from = TextAt(entry, {"from"}), to = TextAt(entry, {"to"}), reason = TextAt(entry, {"reason"});
@@ -29,7 +20,7 @@ std::string RenderAuditEntry(const json& entry) {
   if (from.empty() && !to.empty()) text += ": " + to;
   if (outcome != "done") text += ", " + outcome;
   if (!reason.empty()) text += fmt::format(" ({})", reason);
-  return fmt::format("{}  {:<24}  {}", UtcText(static_cast<int64_t>(NumberAt(entry, {"at_ms"}))),
+  return fmt::format("{}  {:<24}  {}", TimestampText(static_cast<int64_t>(NumberAt(entry, {"at_ms"}))),
                      TextAt(entry, {"who"}, "?"), text);
 }
 

@@ -8,9 +8,6 @@
 
 namespace crossfade {
 
-// 2026-11-21T23:45:10Z: in UTC, so that two people read the same.
-std::string UtcText(int64_t at_ms);
-
 // One line without its end: "2026-11-21T23:45:10Z  token ci@127.0.0.1        reads_new: 0 → 25".
 std::string RenderAuditEntry(const nlohmann::json& entry);
 

@@ -16,16 +16,16 @@ namespace {
 
 using nlohmann::json;
 
-constexpr char kPath[] = "/api/v1/backfill";
-constexpr size_t kListed = 20;
+constexpr char kBackfillPath[] = "/api/v1/backfill";
+constexpr size_t kTroublesListed = 20;
 
-bool Active(const json& backfill) {
+bool BackfillActive(const json& backfill) {
   const std::string state = TextAt(backfill, {"state"});
   return state == "running" || state == "paused";
 }
 
 // Of the half that it is in.
-Progress ProgressOf(const json& backfill) {
+Progress BackfillProgress(const json& backfill) {
   const bool tidying = TextAt(backfill, {"phase"}) == "tidying";
   Progress progress;
   progress.title = "backfill";
@@ -44,7 +44,7 @@ Progress ProgressOf(const json& backfill) {
     progress.note = fmt::format("slowed to {:.0f} % to spare the primary's clients {}",
                                 100 * NumberAt(backfill, {"pace", "share"}), progress.note);
   }
-  progress.over = !Active(backfill);
+  progress.over = !BackfillActive(backfill);
   return progress;
 }
 
@@ -116,7 +116,7 @@ std::string RenderBackfill(const json& answer) {
   out += "These keys could not be copied so far; they are dirty, and tried again:\n";
   size_t listed = 0;
   for (const json& entry : *failed) {
-    if (++listed > kListed) {
+    if (++listed > kTroublesListed) {
       out += "  … (crossfade backfill status --json)\n";
       break;
     }
@@ -145,7 +145,8 @@ int Operator::Backfill(const BackfillArguments& arguments) {
                              : action == "status" ? "GET"
                                                   : "PATCH";
   const bool follow = action == "start" && !arguments.detach;
-  if (!Ask(method, kPath, body.empty() && action != "start" ? nullptr : &body, &answer, &exit, !follow)) return exit;
+  if (!Ask(method, kBackfillPath, body.empty() && action != "start" ? nullptr : &body, &answer, &exit, !follow))
+    return exit;
   if (follow) return FollowBackfill();
   if (session_.json) return exit;
   const std::string& target = session_.same_target;
@@ -169,14 +170,14 @@ int Operator::FollowBackfill() {
   json answer;
   int exit = kExitDone;
   const FollowEnd end = FollowJob(pace, [&](Progress* progress) {
-    if (!Ask("GET", kPath, nullptr, &answer, &exit, false)) return false;
-    *progress = ProgressOf(answer);
+    if (!Ask("GET", kBackfillPath, nullptr, &answer, &exit, false)) return false;
+    *progress = BackfillProgress(answer);
     return true;
   });
   if (end == FollowEnd::kLost) return exit;
-  if (!Ask("GET", kPath, nullptr, &answer, &exit)) return exit;
+  if (!Ask("GET", kBackfillPath, nullptr, &answer, &exit)) return exit;
   if (!session_.json) *session_.out << RenderBackfill(answer);
-  if (end == FollowEnd::kInterrupted && Active(answer)) {
+  if (end == FollowEnd::kInterrupted && BackfillActive(answer)) {
     *session_.err << fmt::format("it goes on; stop it with: crossfade backfill cancel{}\n", session_.same_target);
   }
   return TextAt(answer, {"state"}) == "done" ? kExitDone : kExitNotTrue;

@@ -25,10 +25,9 @@ using nlohmann::json;
 
 constexpr size_t kLeastWidth = 60;
 
-std::string Painted(const std::string& status, bool colours) {
-  if (!colours) return status;
-  const char* const colour = status == "pass" ? "32" : status == "warn" ? "33" : "1;31";
-  return fmt::format("\x1b[{}m{}\x1b[0m", colour, status);
+const char* ColourOfStatus(const std::string& status, bool colours) {
+  if (!colours) return nullptr;
+  return status == "pass" ? "32" : status == "warn" ? "33" : "1;31";
 }
 
 }  // namespace
@@ -78,7 +77,8 @@ std::string RenderPreflight(const json& report, bool colours, size_t width) {
   const size_t indent = 4 + 2 + longest + 2;
   std::string out;
   for (const json& check : *checks) {
-    out += fmt::format("{}  {:<{}}  {}\n", Painted(TextAt(check, {"status"}, "?"), colours), TextAt(check, {"name"}),
+    const std::string status = TextAt(check, {"status"}, "?");
+    out += fmt::format("{}  {:<{}}  {}\n", Painted(status, ColourOfStatus(status, colours)), TextAt(check, {"name"}),
                        longest, Wrapped(TextAt(check, {"found"}), indent, width));
     const std::string remedy = TextAt(check, {"remedy"});
     if (!remedy.empty()) out += fmt::format("{:{}}→ {}\n", "", indent, Wrapped(remedy, indent + 2, width));

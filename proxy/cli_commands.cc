@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nlohmann/json.hpp"
+#include "routing/command_counts.h"
 #include "routing/command_table.h"
 #include "routing/plan.h"
 #include "spdlog/fmt/fmt.h"
@@ -14,34 +15,7 @@ namespace {
 
 std::string_view Handling(const CommandRow& row) {
   if (row.route != Route::kRefused && !row.refusal.empty()) return "admin";
-  switch (row.route) {
-    case Route::kRead:
-      return "read";
-    case Route::kPrimaryRead:
-      return "primary";
-    case Route::kWrite:
-      return "write";
-    case Route::kBoth:
-      return "both";
-    case Route::kLocal:
-      return "local";
-    case Route::kService:
-      return "service";
-    case Route::kPrivate:
-      return "private";
-    case Route::kAdmin:
-      return "admin";
-    case Route::kRefused:
-      return "refused";
-  }
-  return "";
-}
-
-// As people write it: CLIENT KILL.
-std::string Spelled(const CommandRow& row) {
-  std::string name(row.name);
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return c == '|' ? ' ' : toupper(c); });
-  return name;
+  return row.route == Route::kPrimaryRead ? "primary" : Name(row.route);
 }
 
 // The row of a container whose subcommand must be named: it stands for those that don't exist.
@@ -75,7 +49,8 @@ std::vector<const CommandRow*> Chosen(CommandChoice choice) {
     if (choice == CommandChoice::kNotQueued && (refused || FitsTransaction(row))) continue;
     rows.push_back(&row);
   }
-  std::sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) { return Spelled(*a) < Spelled(*b); });
+  std::sort(rows.begin(), rows.end(),
+            [](const auto* a, const auto* b) { return SpelledCommand(a->name) < SpelledCommand(b->name); });
   return rows;
 }
 
@@ -97,7 +72,7 @@ const char kHandlingHelp[] =
 std::string RenderCommands(CommandChoice choice) {
   std::string text;
   for (const CommandRow* row : Chosen(choice)) {
-    text += fmt::format("{:<30} ", Spelled(*row));
+    text += fmt::format("{:<30} ", SpelledCommand(row->name));
     text += row->refusal.empty() ? Handling(*row) : fmt::format("{:<8} {}", Handling(*row), row->refusal);
     text += '\n';
   }
@@ -107,7 +82,7 @@ std::string RenderCommands(CommandChoice choice) {
 std::string CommandsAsJson(CommandChoice choice) {
   nlohmann::json commands = nlohmann::json::array();
   for (const CommandRow* row : Chosen(choice)) {
-    commands.push_back({{"command", Spelled(*row)},
+    commands.push_back({{"command", SpelledCommand(row->name)},
                         {"handling", Handling(*row)},
                         {"reason", row->refusal},
                         {"in_transaction", FitsTransaction(*row)}});

@@ -55,7 +55,7 @@ std::string TypeOf(const CLI::Option& option) {
   return type.substr(0, end);
 }
 
-std::string Joined(const std::vector<std::string>& words) {
+std::string Spaced(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
   return out;
@@ -92,7 +92,7 @@ std::string BashValues(const CLI::App& command) {
     const std::vector<std::string> choices = ChoicesOf(*option);
     const std::string type = TypeOf(*option);
     std::string act = "return";
-    if (!choices.empty()) act = fmt::format("COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return", Joined(choices));
+    if (!choices.empty()) act = fmt::format("COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return", Spaced(choices));
     if (type == "FILE") act = "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$cur\")); return";
     if (type == "DIR") act = "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$cur\")); return";
     out += fmt::format("    {}) {} ;;\n", patterns, act);
@@ -111,7 +111,7 @@ std::string ZshQuoted(const std::string& text, bool in_brackets) {
 
 std::string ZshAction(const CLI::Option& option) {
   const std::vector<std::string> choices = ChoicesOf(option);
-  if (!choices.empty()) return fmt::format("({})", Joined(choices));
+  if (!choices.empty()) return fmt::format("({})", Spaced(choices));
   const std::string type = TypeOf(option);
   return type == "FILE" ? "_files" : type == "DIR" ? "_files -/" : " ";
 }
@@ -201,7 +201,7 @@ std::string BashCompletion(const CLI::App& app) {
       for (const std::string& choice : ChoicesOf(*option)) positionals.push_back(choice);
     }
     words +=
-        fmt::format("    {}) options='{}' words='{}' ;;\n", command->get_name(), Joined(options), Joined(positionals));
+        fmt::format("    {}) options='{}' words='{}' ;;\n", command->get_name(), Spaced(options), Spaced(positionals));
   }
   std::vector<std::string> options;
   for (const CLI::Option* option : OptionsOf(app)) {
@@ -224,7 +224,7 @@ std::string BashCompletion(const CLI::App& app) {
       "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
       "}}\n"
       "complete -F _crossfade crossfade\n",
-      values, Joined(options), names, words);
+      values, Spaced(options), names, words);
 }
 
 std::string ZshCompletion(const CLI::App& app) {

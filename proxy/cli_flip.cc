@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr char kPath[] = "/api/v1/flip";
+constexpr char kFlipPath[] = "/api/v1/flip";
 
 std::string CheckTimeout(const std::string& text) {
   const auto ms = ParseDuration(text);
@@ -119,7 +119,7 @@ int Operator::Flip(FlipOptions options, bool colours) {
   if (options.max_pause_ms > 0) body["max_pause_ms"] = options.max_pause_ms;
   if (options.dry_run) body["preflight"] = true;
   json refusal;
-  if (!Ask("POST", kPath, &body, &answer, &exit, true, &refusal)) {
+  if (!Ask("POST", kFlipPath, &body, &answer, &exit, true, &refusal)) {
     if (!session_.json && options.dry_run) *session_.out << RenderFlipChecks(refusal, colours);
     return exit;
   }
@@ -133,7 +133,7 @@ int Operator::WaitAndFlip(const FlipOptions& options, bool colours) {
   const Pace pace = session_.pace ? *session_.pace : RealPace();
   const auto until = Clock::now() + std::chrono::milliseconds(*ParseDuration(options.timeout));
   const std::string path =
-      fmt::format("{}?to={}&preflight=true{}", kPath, options.to, options.cold ? "&cold=true" : "");
+      fmt::format("{}?to={}&preflight=true{}", kFlipPath, options.to, options.cold ? "&cold=true" : "");
   json look, answer, refusal, body = {{"to", options.to}, {"dry_run", false}, {"cold", options.cold}, {"force", false}};
   if (options.max_pause_ms > 0) body["max_pause_ms"] = options.max_pause_ms;
   int exit = kExitDone;
@@ -151,7 +151,7 @@ int Operator::WaitAndFlip(const FlipOptions& options, bool colours) {
     }
     if (BoolAt(look, {"ready"})) {
       exit = kExitDone;
-      flipped = Ask("POST", kPath, &body, &answer, &exit, false, &refusal);
+      flipped = Ask("POST", kFlipPath, &body, &answer, &exit, false, &refusal);
       if (!flipped && refusal.is_null()) return false;  // told already
       if (!flipped) progress->note = TextAt(refusal, {"reason"});
     }

@@ -15,13 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-std::string Microseconds(const json& root, std::initializer_list<const char*> path) {
-  const json* found = Find(root, path);
-  if (found == nullptr || !found->is_number()) return "-";
-  double us = found->get<double>();
-  return us < 1000 ? fmt::format("{:.0f} µs", us) : fmt::format("{:.1f} ms", us / 1000);
-}
-
 std::string Count(const json& root, std::initializer_list<const char*> path, const char* what) {
   return fmt::format("{} {}", Grouped(NumberAt(root, path)), what);
 }
@@ -93,7 +86,7 @@ void AppendBackends(const json& status, std::string* out) {
     std::string line =
         fmt::format("{:<11}{:<12}{:<12}{:<12}{:<10}{:<10}", side, TextAt(*one, {"state"}, "?"),
                     TextAt(*one, {"product"}, "-"), TextAt(*one, {"version"}, "-"),
-                    Microseconds(*one, {"latency_us", "p50"}), Microseconds(*one, {"latency_us", "p99"}));
+                    MicrosecondsAt(*one, {"latency_us", "p50"}), MicrosecondsAt(*one, {"latency_us", "p99"}));
     for (const std::string& note : NotesIn(*one, {"address", "reason", "error"})) line += note + "  ";
     line.resize(line.find_last_not_of(' ') + 1);
     *out += line + "\n";
@@ -188,6 +181,17 @@ std::vector<std::string> NotesIn(const json& answer, std::initializer_list<const
     }
   }
   return notes;
+}
+
+std::string MicrosecondsAt(const json& root, std::initializer_list<const char*> path) {
+  const json* found = Find(root, path);
+  if (found == nullptr || !found->is_number()) return "-";
+  const double us = found->get<double>();
+  return us < 1000 ? fmt::format("{:.0f} µs", us) : fmt::format("{:.1f} ms", us / 1000);
+}
+
+std::string Painted(const std::string& text, const char* colour) {
+  return colour == nullptr ? text : fmt::format("\x1b[{}m{}\x1b[0m", colour, text);
 }
 
 std::string Joined(const std::vector<std::string>& notes) {

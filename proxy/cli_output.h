@@ -26,6 +26,12 @@ std::string Grouped(double number);
 // 1536 → 1.5 KiB.
 std::string SizeText(double bytes);
 
+// "250 µs" or "1.5 ms"; "-" when there is no number.
+std::string MicrosecondsAt(const nlohmann::json& root, std::initializer_list<const char*> path);
+
+// In a colour of the terminal (ECMA-48, SGR: "32", "1;31"); plain without one.
+std::string Painted(const std::string& text, const char* colour);
+
 // Control characters become \xNN.
 std::string Printable(std::string_view text);
 

@@ -12,6 +12,7 @@
 #include "proxy/cli_operator.h"
 #include "proxy/cli_output.h"
 #include "proxy/cli_progress.h"
+#include "routing/figures_text.h"
 #include "routing/ramp_rules.h"
 #include "spdlog/fmt/fmt.h"
 
@@ -20,10 +21,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr char kPath[] = "/api/v1/ramp";
-constexpr size_t kListed = 10;
+constexpr char kRampPath[] = "/api/v1/ramp";
+constexpr size_t kDecisionsListed = 10;
 
-bool Active(const json& ramp) {
+bool RampActive(const json& ramp) {
   const std::string state = TextAt(ramp, {"state"});
   return state == "running" || state == "holding" || state == "paused";
 }
@@ -62,14 +63,6 @@ void AddDuration(CLI::App* command, const char* name, std::optional<int64_t>* ou
       ->check(CheckDuration);
 }
 
-std::string Clock(double at_ms) {
-  const time_t seconds = static_cast<time_t>(at_ms / 1000);
-  tm local{};
-  char text[16];
-  if (localtime_r(&seconds, &local) == nullptr || strftime(text, sizeof(text), "%H:%M:%S", &local) == 0) return "?";
-  return text;
-}
-
 const json* StepAfter(const json& ramp) {
   const json* steps = Find(ramp, {"steps"});
   const auto step = static_cast<size_t>(NumberAt(ramp, {"step"}));
@@ -90,7 +83,7 @@ std::string GuardrailLine(const json& rail) {
 }
 
 // Of the whole schedule.
-Progress ProgressOf(const json& ramp) {
+Progress RampProgress(const json& ramp) {
   const double every_s = NumberAt(ramp, {"every_ms"}) / 1000, left_s = NumberAt(ramp, {"next_step_in_ms"}) / 1000;
   const double steps = static_cast<double>(Steps(ramp)), step = NumberAt(ramp, {"step"});
   Progress progress;
@@ -101,7 +94,7 @@ Progress ProgressOf(const json& ramp) {
   progress.seconds_left = left_s + every_s * (steps - step);
   progress.note = fmt::format("{} % of reads, {}", TextAt(ramp, {"reads_new"}, "?"), TextAt(ramp, {"state"}));
   if (const std::string why = TextAt(ramp, {"reason"}); !why.empty()) progress.note += ": " + why;
-  progress.over = !Active(ramp);
+  progress.over = !RampActive(ramp);
   return progress;
 }
 
@@ -161,9 +154,9 @@ void AddRampOptions(CLI::App* command, RampArguments* arguments) {
 }
 
 std::string RampDecisionLine(const json& decision) {
-  std::string line =
-      fmt::format("{}  {:<8} {:>5} %  {}", Clock(NumberAt(decision, {"at_ms"})), TextAt(decision, {"decision"}, "?"),
-                  TextAt(decision, {"reads_new"}, "?"), Printable(TextAt(decision, {"reason"})));
+  std::string line = fmt::format("{}  {:<8} {:>5} %  {}", TimeText(static_cast<int64_t>(NumberAt(decision, {"at_ms"}))),
+                                 TextAt(decision, {"decision"}, "?"), TextAt(decision, {"reads_new"}, "?"),
+                                 Printable(TextAt(decision, {"reason"})));
   const json* figures = Find(decision, {"figures"});
   if (figures == nullptr || NumberAt(*figures, {"elapsed_ms"}) <= 0) return line;
   return line + fmt::format(
@@ -181,7 +174,7 @@ std::string RampLine(const json& ramp) {
   if (line == "idle") return line;
   line += fmt::format(", step {} of {}, new answers {} %", TextAt(ramp, {"step"}, "?"), Steps(ramp),
                       TextAt(ramp, {"reads_new"}, "?"));
-  if (Active(ramp)) {
+  if (RampActive(ramp)) {
     const json* next = StepAfter(ramp);
     const std::string then = next != nullptr && next->is_number() ? fmt::format("{:g} %", next->get<double>()) : "done";
     line += fmt::format(", {} in {}", then, RenderSeconds(NumberAt(ramp, {"next_step_in_ms"}) / 1000));
@@ -193,7 +186,7 @@ std::string RampLine(const json& ramp) {
 std::string RenderRamp(const json& answer) {
   if (TextAt(answer, {"state"}, "idle") == "idle") return "ramp: idle; start it with: crossfade ramp start\n";
   std::string out = "ramp: " + RampLine(answer) + "\n";
-  if (const json* rails = Find(answer, {"guardrails"}); rails != nullptr && rails->is_array() && Active(answer)) {
+  if (const json* rails = Find(answer, {"guardrails"}); rails != nullptr && rails->is_array() && RampActive(answer)) {
     for (const json& rail : *rails) out += GuardrailLine(rail);
   }
   const json* decisions = Find(answer, {"decisions"});
@@ -201,7 +194,7 @@ std::string RenderRamp(const json& answer) {
   out += "\nthe latest decisions:\n";
   size_t listed = 0;
   for (const json& one : *decisions) {
-    if (++listed > kListed) {
+    if (++listed > kDecisionsListed) {
       out += "  … (crossfade ramp status --json)\n";
       break;
     }
@@ -235,7 +228,7 @@ int Operator::Ramp(const RampArguments& arguments) {
                                                   : "PATCH";
   const bool has_body = method == "POST" || method == "PATCH";
   const bool follow = arguments.wait && (action == "start" || action == "status");
-  if (!Ask(method, kPath, has_body ? &body : nullptr, &answer, &exit, !follow)) return exit;
+  if (!Ask(method, kRampPath, has_body ? &body : nullptr, &answer, &exit, !follow)) return exit;
   if (follow) {
     // What was decided before is known; a start is told.
     const json* decisions = Find(answer, {"decisions"});
@@ -267,15 +260,15 @@ int Operator::FollowRamp(double news_from) {
   json answer;
   int exit = kExitDone;
   const FollowEnd end = FollowJob(pace, [&](Progress* progress) {
-    if (!Ask("GET", kPath, nullptr, &answer, &exit, false)) return false;
-    *progress = ProgressOf(answer);
+    if (!Ask("GET", kRampPath, nullptr, &answer, &exit, false)) return false;
+    *progress = RampProgress(answer);
     progress->news = NewsSince(answer, &news_from);
     return true;
   });
   if (end == FollowEnd::kLost) return exit;
-  if (!Ask("GET", kPath, nullptr, &answer, &exit)) return exit;
+  if (!Ask("GET", kRampPath, nullptr, &answer, &exit)) return exit;
   if (!session_.json) *session_.out << "ramp: " << RampLine(answer) << "\n";
-  if (end == FollowEnd::kInterrupted && Active(answer)) {
+  if (end == FollowEnd::kInterrupted && RampActive(answer)) {
     *session_.err << fmt::format("it goes on; take reads back with: crossfade ramp abort{}\n", session_.same_target);
   }
   return TextAt(answer, {"state"}) == "done" ? kExitDone : kExitNotTrue;

@@ -26,10 +26,9 @@ using nlohmann::json;
 
 constexpr int64_t kReportTimeoutMs = 15'000;
 
-std::string Painted(const std::string& verdict, bool colours) {
-  if (!colours) return verdict;
-  const char* const colour = verdict == "PASS" ? "32" : verdict == "FAIL" ? "1;31" : "33";
-  return fmt::format("\x1b[{}m{}\x1b[0m", colour, verdict);
+const char* ColourOfVerdict(const std::string& verdict, bool colours) {
+  if (!colours) return nullptr;
+  return verdict == "PASS" ? "32" : verdict == "FAIL" ? "1;31" : "33";
 }
 
 // By what the file is called; empty when that says nothing.
@@ -84,8 +83,8 @@ std::string RenderReportSummary(const json& report, bool colours, size_t width) 
   for (const json& one : *criteria) {
     const std::string verdict = TextAt(one, {"verdict"}, "?");
     const std::string gap(kVerdictWidth + 2 - std::min(verdict.size(), kVerdictWidth), ' ');
-    out += fmt::format("{}{}{:<{}}  {}\n", Painted(verdict, colours), gap, TextAt(one, {"title"}), longest,
-                       Wrapped(Printable(TextAt(one, {"found"})), indent, width));
+    out += fmt::format("{}{}{:<{}}  {}\n", Painted(verdict, ColourOfVerdict(verdict, colours)), gap,
+                       TextAt(one, {"title"}), longest, Wrapped(Printable(TextAt(one, {"found"})), indent, width));
     if (verdict == "PASS") continue;
     out += fmt::format("{:{}}demanded: {}\n", "", indent, Wrapped(TextAt(one, {"demands"}), indent + 2, width));
     out += fmt::format("{:{}}→ {}\n", "", indent, Wrapped(TextAt(one, {"remedy"}), indent + 2, width));
@@ -94,7 +93,7 @@ std::string RenderReportSummary(const json& report, bool colours, size_t width) 
   const char* meaning = verdict == "PASS"   ? "every criterion is met"
                         : verdict == "FAIL" ? "at least one criterion is not met"
                                             : "nothing failed, but there is too little to tell";
-  return out + fmt::format("\nreport: {}: {}\n", Painted(verdict, colours), meaning);
+  return out + fmt::format("\nreport: {}: {}\n", Painted(verdict, ColourOfVerdict(verdict, colours)), meaning);
 }
 
 std::string VerdictIn(std::string_view format, const std::string& report) {

@@ -14,8 +14,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr char kPath[] = "/api/v1/verify";
-constexpr size_t kListed = 20;
+constexpr char kVerifyPath[] = "/api/v1/verify";
+constexpr size_t kKeysListed = 20;
 
 struct Row {
   const char* count;
@@ -86,11 +86,11 @@ std::string RenderVerify(const json& answer) {
   out += "\n  db  kind                      key\n";
   size_t told = 0;
   for (const json& one : *list) {
-    if (told++ >= kListed) break;
+    if (told++ >= kKeysListed) break;
     const std::string kind = Words(TextAt(one, {"kind"}, "?")) + (BoolAt(one, {"repaired"}) ? ", repaired" : "");
     out += fmt::format("{:>4}  {:<24}  {}\n", TextAt(one, {"db"}, "?"), kind, TextAt(one, {"key"}, "?"));
   }
-  const double more = NumberAt(answer, {"differing"}) - static_cast<double>(std::min(kListed, list->size()));
+  const double more = NumberAt(answer, {"differing"}) - static_cast<double>(std::min(kKeysListed, list->size()));
   if (more > 0) out += fmt::format("      and {} more: crossfade verify status --json\n", Grouped(more));
   return out;
 }
@@ -99,12 +99,12 @@ int Operator::Verify(const VerifyArguments& arguments) {
   json answer;
   int exit = kExitDone;
   if (arguments.action == "status") {
-    if (!Ask("GET", kPath, nullptr, &answer, &exit)) return exit;
+    if (!Ask("GET", kVerifyPath, nullptr, &answer, &exit)) return exit;
     if (!session_.json) *session_.out << RenderVerify(answer);
     return exit;
   }
   if (arguments.action == "cancel") {
-    if (!Ask("DELETE", kPath, nullptr, &answer, &exit)) return exit;
+    if (!Ask("DELETE", kVerifyPath, nullptr, &answer, &exit)) return exit;
     if (!session_.json) *session_.out << RenderVerify(answer);
     return exit;
   }
@@ -114,7 +114,7 @@ int Operator::Verify(const VerifyArguments& arguments) {
   if (!arguments.match.empty()) body["match"] = arguments.match;
   if (arguments.db) body["db"] = *arguments.db;
   if (arguments.rate) body["keys_per_second"] = *arguments.rate;
-  if (!Ask("POST", kPath, &body, &answer, &exit, arguments.detach)) return exit;
+  if (!Ask("POST", kVerifyPath, &body, &answer, &exit, arguments.detach)) return exit;
   if (!arguments.detach) return FollowVerify();
   if (session_.json) return exit;
   *session_.out << fmt::format(
@@ -129,7 +129,7 @@ int Operator::FollowVerify() {
   int exit = kExitDone;
   // A look that fails is told at once; the proxy may be busy with something else for a moment, but hardly for 15 s.
   const FollowEnd end = FollowJob(pace, [&](Progress* progress) {
-    if (!Ask("GET", std::string(kPath) + "?limit=0", nullptr, &answer, &exit, false)) return false;
+    if (!Ask("GET", std::string(kVerifyPath) + "?limit=0", nullptr, &answer, &exit, false)) return false;
     const json* figures = Find(answer, {"progress"});
     *progress = ReadProgress("verify", figures != nullptr ? *figures : json::object());
     progress->note = TextAt(answer, {"phase"});
@@ -142,8 +142,8 @@ int Operator::FollowVerify() {
   });
   if (end == FollowEnd::kLost) return exit;
   const bool interrupted = end == FollowEnd::kInterrupted;
-  if (interrupted && !Ask("DELETE", kPath, nullptr, &answer, &exit, false)) return exit;
-  if (!Ask("GET", kPath, nullptr, &answer, &exit)) return exit;
+  if (interrupted && !Ask("DELETE", kVerifyPath, nullptr, &answer, &exit, false)) return exit;
+  if (!Ask("GET", kVerifyPath, nullptr, &answer, &exit)) return exit;
   if (!session_.json) *session_.out << RenderVerify(answer);
   return VerifyExit(answer);
 }

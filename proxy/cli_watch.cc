@@ -14,6 +14,7 @@
 #include "proxy/cli_operator.h"
 #include "proxy/cli_output.h"
 #include "proxy/cli_verify.h"
+#include "routing/figures_text.h"
 #include "spdlog/fmt/fmt.h"
 
 namespace crossfade {
@@ -22,7 +23,7 @@ namespace {
 using nlohmann::json;
 using Path = std::initializer_list<const char*>;
 
-constexpr int64_t kAnswerMs = 2000;  // longer than that and the view would not be live
+constexpr int64_t kFrameMs = 2000;  // longer than that and the view would not be live
 constexpr int kEntriesShown = 8;
 constexpr size_t kLabel = 12, kColumn = 26;
 
@@ -31,13 +32,6 @@ std::string Rate(const WatchFrame& frame, Path path) {
   // A proxy that was restarted counts from 0 again.
   const double grown = NumberAt(frame.status, path) - NumberAt(frame.before, path);
   return grown < 0 ? "-" : Grouped(grown / frame.seconds);
-}
-
-std::string Microseconds(const json& root, Path path) {
-  const json* found = Find(root, path);
-  if (found == nullptr || !found->is_number()) return "-";
-  const double us = found->get<double>();
-  return us < 1000 ? fmt::format("{:.0f} µs", us) : fmt::format("{:.1f} ms", us / 1000);
 }
 
 std::string Padded(std::string text, size_t width) {
@@ -106,8 +100,8 @@ class View {
     Two("reads/s", Rate(frame_, {"reads", "old"}), Rate(frame_, {"reads", "new"}));
     Two("writes/s", primary == "new" ? followed : all, primary == "new" ? all : followed);
     for (const char* percentile : {"p50", "p99"}) {
-      Two(percentile, Microseconds(status_, {"backends", "old", "latency_us", percentile}),
-          Microseconds(status_, {"backends", "new", "latency_us", percentile}));
+      Two(percentile, MicrosecondsAt(status_, {"backends", "old", "latency_us", percentile}),
+          MicrosecondsAt(status_, {"backends", "new", "latency_us", percentile}));
     }
     Line("");
   }
@@ -173,7 +167,7 @@ std::vector<ScreenLine> RenderWatch(const WatchFrame& frame) {
 }
 
 std::string RenderWatchLine(const WatchFrame& frame) {
-  const std::string now = UtcText(
+  const std::string now = TimestampText(
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
           .count());
   if (!frame.lost.empty()) return fmt::format("{} no answer: {}", now, frame.lost);
@@ -201,7 +195,7 @@ int Operator::Watch(int64_t interval_ms) {
   frame.address = session_.address.ToString();
   Clock::time_point asked_at, answered_at = Clock::now();
   const auto ask = [&](const char* path, json* answer) {
-    auto reply = session_.call(session_.address, "GET", path, "", session_.token, kAnswerMs);
+    auto reply = session_.call(session_.address, "GET", path, "", session_.token, kFrameMs);
     if (!reply.ok()) return std::string(reply.status().message());
     json read = json::parse(reply->body, nullptr, false);
     if (reply->status != 200 || read.is_discarded()) return fmt::format("HTTP status {}", reply->status);

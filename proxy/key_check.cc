@@ -14,7 +14,6 @@ namespace crossfade {
 
 namespace {
 
-constexpr int64_t kToleranceMs = 100;
 constexpr int64_t kElementBytes =
     64;  // what an element of a collection is taken to need, where only their number is known
 constexpr size_t kMaxArgs = 6;
@@ -340,7 +339,7 @@ ExpiryTolerance KeyCheck::Tolerance(const Case& check) const {
 ExpiryTolerance ExpiryToleranceOf(const Lane& lane, int64_t took_us) {
   const ClockReading& primary = lane.primary().clock();
   const ClockReading& secondary = lane.secondary().clock();
-  return {kToleranceMs + took_us / 1000 + primary.uncertainty_ms + secondary.uncertainty_ms,
+  return {ExpiryTolerance::kLeastMs + took_us / 1000 + primary.uncertainty_ms + secondary.uncertainty_ms,
           primary.offset_ms - secondary.offset_ms};
 }
 

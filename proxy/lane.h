@@ -262,7 +262,7 @@ class Lane : private Link::Owner {
   void PrimaryAnswered(Slot* slot);
   void PrimaryOver(Slot* slot);
   void ReadAnswered(Slot* slot);
-  void CountRead(const Slot& slot, uint64_t Tally::*what);
+  void CountRead(const Slot& slot);
   void CountWrites(const Slot& slot);
   void LearnScript(const CommandRow& row, RequestView request, bool followed);
   std::string_view ScriptToLoad(const CommandRow& row, RequestView request, bool followed) const;

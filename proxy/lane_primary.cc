@@ -47,7 +47,7 @@ void Lane::OnPrimaryReply(Slot* slot, const Owed& owed, std::string_view reply) 
         if (slot->after_error && !IsErrorReply(reply)) ++counters_->reads_failed;
         if (!slot->shifted) {
           ++counters_->reads[static_cast<int>(migration_->primary())];
-          CountRead(*slot, &Tally::reads);
+          CountRead(*slot);
           Answer(slot, reply);
         }
         if (slot->compare || slot->warm) slot->primary_reply = reply;
@@ -141,14 +141,16 @@ void Lane::ReadAnswered(Slot* slot) {
   PrimaryOver(slot);
 }
 
-void Lane::CountRead(const Slot& slot, uint64_t Tally::*what) {
-  if (coverage_ != nullptr) coverage_->Count(what, slot.row->name, slot.request.view(), slot.keys);
+void Lane::CountRead(const Slot& slot) {
+  if (coverage_ == nullptr) return;
+  const uint64_t comparable = slot.row->compare == CompareRule::kNever ? 0 : 1;
+  coverage_->Count({.reads = 1, .comparable = comparable}, slot.row->name, slot.request.view(), slot.keys);
 }
 
 void Lane::CountWrites(const Slot& slot) {
   if (coverage_ == nullptr) return;
   ForEachWrite(slot, [this](const CommandRow& row, RequestView request, const KeyIndices& keys, int) {
-    if (row.route == Route::kWrite) coverage_->Count(&Tally::writes, row.name, request, keys);
+    if (row.route == Route::kWrite) coverage_->Count({.writes = 1}, row.name, request, keys);
   });
 }
 

@@ -261,7 +261,7 @@ void Lane::ShiftedReadAnswered(Slot* slot) {
   if (!Readable(*slot) || IsErrorReply(slot->secondary_reply)) return AskPrimaryInstead(slot, false);
   if (slot->on_miss == OnMiss::kPrimary && IsNullReply(slot->secondary_reply)) return AskPrimaryInstead(slot, true);
   ++counters_->reads[static_cast<int>(migration_->secondary())];
-  CountRead(*slot, &Tally::reads);
+  CountRead(*slot);
   Answer(slot, slot->secondary_reply);
 }
 
@@ -359,7 +359,7 @@ void Lane::CompareIfBoth(Slot* slot) {
     return;
   }
   ++counters_->reads_compared;
-  CountRead(*slot, &Tally::compared);
+  if (coverage_ != nullptr) coverage_->Count({.compared = 1}, slot->row->name, slot->request.view(), slot->keys);
   const int64_t tolerance_ms = kCompareToleranceMs + lag_us() / 1000;
   if (slot->primary_reply == slot->secondary_reply ||
       RepliesAgree(slot->row->compare, slot->request.view(), slot->primary_reply, slot->secondary_reply,

@@ -11,7 +11,7 @@ namespace crossfade {
 
 namespace {
 
-constexpr int64_t kLongestStepMs = 1000;  // a proxy that was stopped for longer did not observe anything
+constexpr int64_t kMostStepMs = 1000;  // a proxy that was stopped for longer did not observe anything
 
 Tallies AsTallies(const Coverage::Table& table) {
   Tallies tallies;
@@ -127,7 +127,7 @@ void Ledger::Count(const LedgerLook& look) {
   const int64_t step_ms = std::max<int64_t>(0, now_ms() - looked_ms_);
   looked_ms_ += step_ms;
   figures_.running_ms += step_ms;
-  if (watching_) figures_.observed_ms += std::min(step_ms, kLongestStepMs);
+  if (watching_) figures_.observed_ms += std::min(step_ms, kMostStepMs);
   if (!figures_.runs.items.empty()) {
     LedgerFigures::Run& run = figures_.runs.items.back();
     run.seen_ms = io_->clock()->WallMs();

@@ -66,8 +66,8 @@ void AddSince(const Tallies& now, const Tallies& before, Tallies* to) {
   for (const auto& [name, tally] : now) {
     const auto found = before.find(name);
     const Tally& earlier = found == before.end() ? kNone : found->second;
-    const Tally since = {Difference(tally.reads, earlier.reads), Difference(tally.writes, earlier.writes),
-                         Difference(tally.compared, earlier.compared),
+    const Tally since = {Difference(tally.reads, earlier.reads), Difference(tally.comparable, earlier.comparable),
+                         Difference(tally.writes, earlier.writes), Difference(tally.compared, earlier.compared),
                          Difference(tally.mismatched, earlier.mismatched)};
     if (since.reads + since.writes + since.compared + since.mismatched == 0) continue;
     const bool room = to->contains(name) || to->size() < LedgerFigures::kMostTallies;

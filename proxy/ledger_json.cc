@@ -4,13 +4,14 @@
 #include <utility>
 
 #include "nlohmann/json.hpp"
+#include "proxy/sweep.h"
 
 namespace crossfade {
 
 namespace {
 
 using Json = nlohmann::json;
-constexpr int kFormat = 1;
+constexpr int kLedgerFormat = 2;
 constexpr const char* kClassNames[] = {"reads", "writes"};
 
 const Json kNothing;
@@ -19,7 +20,8 @@ const Json kNothing;
 
 Json TalliesJson(const Tallies& tallies) {
   Json json = Json::object();
-  for (const auto& [name, tally] : tallies) json[name] = {tally.reads, tally.writes, tally.compared, tally.mismatched};
+  for (const auto& [name, tally] : tallies)
+    json[name] = {tally.reads, tally.comparable, tally.writes, tally.compared, tally.mismatched};
   return json;
 }
 
@@ -115,9 +117,9 @@ Tallies ReadTallies(const Json& json) {
   Tallies tallies;
   if (!json.is_object()) return tallies;
   for (const auto& [name, row] : json.items()) {
-    if (tallies.size() >= LedgerFigures::kMostTallies || !row.is_array() || row.size() != 4) continue;
+    if (tallies.size() >= LedgerFigures::kMostTallies || !row.is_array() || row.size() != 5) continue;
     tallies.emplace(CutText(name, 4 * Coverage::kMaxPrefixBytes),
-                    Tally{Count(row[0]), Count(row[1]), Count(row[2]), Count(row[3])});
+                    Tally{Count(row[0]), Count(row[1]), Count(row[2]), Count(row[3]), Count(row[4])});
   }
   return tallies;
 }
@@ -185,9 +187,12 @@ LedgerFigures::Verification ReadVerification(const Json& json) {
 }
 
 LedgerFigures::Mismatch ReadMismatch(const Json& json) {
-  return {Ms(At(json, "at_ms")),         static_cast<int>(std::min<uint64_t>(Count(At(json, "db")), 1 << 20)),
-          Text(At(json, "command"), 64), Text(At(json, "key"), 2 * LedgerFigures::kMostKeyBytes),
-          Text(At(json, "old"), 64),     Text(At(json, "new"), 64)};
+  return {Ms(At(json, "at_ms")),
+          static_cast<int>(std::min<uint64_t>(Count(At(json, "db")), SweepScope::kMostDatabase)),
+          Text(At(json, "command"), 64),
+          Text(At(json, "key"), 2 * LedgerFigures::kMostKeyBytes),
+          Text(At(json, "old"), 64),
+          Text(At(json, "new"), 64)};
 }
 
 std::optional<LedgerFigures::Preflight> ReadPreflight(const Json& json) {
@@ -237,7 +242,7 @@ Json HistogramJson(const LatencyHistogram& histogram) {
 }
 
 std::string LedgerText(const LedgerFigures& figures) {
-  Json json = {{"format", kFormat},
+  Json json = {{"format", kLedgerFormat},
                {"instance", figures.instance},
                {"began_ms", figures.began_ms},
                {"saved_ms", figures.saved_ms},
@@ -267,7 +272,7 @@ std::string LedgerText(const LedgerFigures& figures) {
 std::optional<LedgerFigures> ReadLedgerText(const std::string& text) {
   const Json json = Json::parse(text, nullptr, false);
   const Json& format = At(json, "format");
-  if (!format.is_number_integer() || format != kFormat || !At(json, "instance").is_string() ||
+  if (!format.is_number_integer() || format != kLedgerFormat || !At(json, "instance").is_string() ||
       !AreCounters(At(At(json, "counters"), "all")) || !AreCounters(At(At(json, "counters"), "agreed"))) {
     return std::nullopt;
   }

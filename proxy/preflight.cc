@@ -204,7 +204,7 @@ void Preflight::Course::Sample() {
 
 void Preflight::Course::LookAtKeys(const std::vector<SampledKey>& olds, const std::vector<SampledKey>& news) {
   Ask(KeyQuestions(olds, news), {}, [this, olds, news](const Answers& old, const Answers&) {
-    if (!old.empty()) ReadKeys(olds, news, old, &facts);
+    if (!old.empty()) ReadSampledKeys(olds, news, old, &facts);
     OpenProbes();
   });
 }

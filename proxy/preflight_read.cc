@@ -100,7 +100,7 @@ std::vector<std::string> NamesIn(const Reply& list, std::string_view field) {
 }
 
 // Of the rules, which have hashes of passwords in them, only a digest stays.
-std::map<std::string, std::string> ReadUsers(const Reply& list) {
+std::map<std::string, std::string> UsersIn(const Reply& list) {
   std::map<std::string, std::string> users;
   for (const Reply& line : list.items) {
     const auto user = ParseAclUser(line.text);
@@ -113,7 +113,7 @@ std::map<std::string, std::string> ReadUsers(const Reply& list) {
 }
 
 template <typename T, typename F>
-void Tell(std::string_view answer, Told<T>* told, F read) {
+void Take(std::string_view answer, Told<T>* told, F read) {
   const Reply reply = ParseReply(answer);
   if (reply.is_error()) {
     told->refused = std::string(reply.text);
@@ -138,20 +138,20 @@ CommandBatch LookQuestions() {
 
 void ReadLook(std::span<const std::string> answers, StoreFacts* store) {
   size_t at = 0;
-  Tell(answers[at++], &store->info, [](const Reply& reply) { return ReadInfo(reply.text); });
-  Tell(answers[at++], &store->calls, [](const Reply& reply) { return ReadCalls(reply.text); });
+  Take(answers[at++], &store->info, [](const Reply& reply) { return ReadInfo(reply.text); });
+  Take(answers[at++], &store->calls, [](const Reply& reply) { return ReadCalls(reply.text); });
   for (const char* setting : kSettings) {
     Told<std::string>& told = store->config[setting];
-    Tell(answers[at++], &told,
+    Take(answers[at++], &told,
          [](const Reply& reply) { return reply.items.size() == 2 ? std::string(reply.items[1].text) : std::string(); });
     // Services hide settings by answering nothing for them; only this one may well be empty.
     const bool may_be_empty = std::string_view(setting) == "notify-keyspace-events";
     const bool hidden = ParseReply(answers[at - 1]).items.size() != 2;
     if (told.known() && (hidden || (told.value.empty() && !may_be_empty))) told.refused = "the server does not tell";
   }
-  Tell(answers[at++], &store->modules, [](const Reply& reply) { return NamesIn(reply, "name"); });
-  Tell(answers[at++], &store->functions, [](const Reply& reply) { return NamesIn(reply, "library_name"); });
-  Tell(answers[at++], &store->users, ReadUsers);
+  Take(answers[at++], &store->modules, [](const Reply& reply) { return NamesIn(reply, "name"); });
+  Take(answers[at++], &store->functions, [](const Reply& reply) { return NamesIn(reply, "library_name"); });
+  Take(answers[at++], &store->users, UsersIn);
   const Reply whoami = ParseReply(answers[at++]);
   if (!whoami.is_error()) store->whoami = whoami.text;
 }
@@ -211,8 +211,8 @@ CommandBatch KeyQuestions(const std::vector<SampledKey>& olds, const std::vector
   return batch;
 }
 
-void ReadKeys(const std::vector<SampledKey>& olds, const std::vector<SampledKey>& news,
-              std::span<const std::string> answers, PreflightFacts* facts) {
+void ReadSampledKeys(const std::vector<SampledKey>& olds, const std::vector<SampledKey>& news,
+                     std::span<const std::string> answers, PreflightFacts* facts) {
   size_t at = 0;
   for (const SampledKey& key : olds) {
     const Reply type = ParseReply(answers[at + 1]), usage = ParseReply(answers[at + 2]);

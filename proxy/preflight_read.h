@@ -34,7 +34,7 @@ std::vector<SampledKey> ReadSample(const std::vector<SampleQuestion>& questions,
 
 // What old is asked about its own keys and about new's, and the reading of it.
 CommandBatch KeyQuestions(const std::vector<SampledKey>& olds, const std::vector<SampledKey>& news);
-void ReadKeys(const std::vector<SampledKey>& olds, const std::vector<SampledKey>& news,
-              std::span<const std::string> answers, PreflightFacts* facts);
+void ReadSampledKeys(const std::vector<SampledKey>& olds, const std::vector<SampledKey>& news,
+                     std::span<const std::string> answers, PreflightFacts* facts);
 
 }  // namespace crossfade

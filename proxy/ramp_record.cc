@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "nlohmann/json.hpp"
+#include "proxy/json_reader.h"
 
 namespace crossfade {
 
@@ -10,91 +11,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMostMs = int64_t{1} << 53;
-constexpr double kMostNumber = 1e15;
-
 constexpr RampState kStates[] = {RampState::kRunning, RampState::kHolding, RampState::kPaused,
                                  RampState::kTripped, RampState::kDone,    RampState::kAborted};
 constexpr const char* kDecisions[] = {"start",   "advance", "hold",  "pause", "resume",
                                       "restart", "trip",    "abort", "done"};
 
-// Whatever is in the file: throws nothing, and takes nothing that could do harm.
-class Reader {
- public:
-  explicit Reader(const Json& json) : json_(json) {}
-
-  std::string Text(const char* name) {
-    const Json* found = Find(name);
-    if (found != nullptr && found->is_string()) return found->get<std::string>();
-    ok_ = false;
-    return {};
-  }
-  bool Flag(const char* name) {
-    const Json* found = Find(name);
-    if (found != nullptr && found->is_boolean()) return found->get<bool>();
-    ok_ = false;
-    return false;
-  }
-  double Real(const char* name) {
-    const Json* found = Find(name);
-    return found != nullptr ? Real(*found) : Bad();
-  }
-  double Real(const Json& json) {
-    if (!json.is_number()) return Bad();
-    const double number = json.get<double>();
-    return number >= 0 && number <= kMostNumber ? number : Bad();  // which NaN is not
-  }
-  int64_t Number(const char* name) {
-    const Json* found = Find(name);
-    if (found == nullptr || !found->is_number_integer()) return static_cast<int64_t>(Bad());
-    if (found->is_number_unsigned() && found->get<uint64_t>() > static_cast<uint64_t>(kMostMs))
-      return static_cast<int64_t>(Bad());
-    const int64_t number = found->get<int64_t>();
-    return number >= 0 ? number : static_cast<int64_t>(Bad());
-  }
-  uint64_t Count(const char* name) { return static_cast<uint64_t>(Number(name)); }
-  template <typename T>
-  void Maybe(const char* name, std::optional<T>* out) {
-    if (Find(name) == nullptr) return;
-    if constexpr (std::is_same_v<T, double>) {
-      *out = Real(name);
-    } else {
-      *out = Number(name);
-    }
-  }
-  const Json& Array(const char* name) {
-    static const Json kNone = Json::array();
-    const Json* found = Find(name);
-    if (found != nullptr && found->is_array()) return *found;
-    ok_ = false;
-    return kNone;
-  }
-  const Json& Object(const char* name) {
-    static const Json kNone = Json::object();
-    const Json* found = Find(name);
-    if (found != nullptr && found->is_object()) return *found;
-    ok_ = false;
-    return kNone;
-  }
-  bool ok() const { return ok_; }
-
- private:
-  const Json* Find(const char* name) {
-    if (!json_.is_object()) return nullptr;
-    const auto found = json_.find(name);
-    return found == json_.end() ? nullptr : &*found;
-  }
-  double Bad() {
-    ok_ = false;
-    return 0;
-  }
-
-  const Json& json_;
-  bool ok_ = true;
-};
-
 bool ReadFigures(const Json& json, RampFigures* figures) {
-  Reader reader(json);
+  JsonReader reader(json);
   figures->elapsed_ms = reader.Number("elapsed_ms");
   figures->compared = reader.Count("compared");
   figures->mismatched = reader.Count("mismatched");
@@ -136,7 +59,7 @@ Json LimitsJson(const RampOverrides& limits) {
 }
 
 bool ReadLimits(const Json& json, RampOverrides* limits) {
-  Reader reader(json);
+  JsonReader reader(json);
   reader.Maybe("max_mismatch_rate", &limits->max_mismatch_rate);
   reader.Maybe("max_error_rate", &limits->max_error_rate);
   reader.Maybe("max_p99_ratio", &limits->max_p99_ratio);
@@ -151,7 +74,7 @@ bool ReadLimits(const Json& json, RampOverrides* limits) {
 bool ReadEntries(const Json& list, std::deque<RampEntry>* entries) {
   if (list.size() > RampRecord::kMostEntries) return false;
   for (const Json& json : list) {
-    Reader reader(json);
+    JsonReader reader(json);
     RampEntry entry;
     entry.number = reader.Count("number");
     entry.at_ms = reader.Number("at_ms");
@@ -229,7 +152,7 @@ std::optional<RampRecord> ReadRampText(const std::string& text) {
   const Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded() || !json.is_object()) return std::nullopt;
   RampRecord record;
-  Reader reader(json);
+  JsonReader reader(json);
   const std::string state = reader.Text("state");
   record.reason = reader.Text("reason");
   for (const Json& step : reader.Array("steps")) record.options.steps.push_back(reader.Real(step));

@@ -22,8 +22,8 @@ void Repair::Work() {
   allowance_ = std::min(allowance_ + rate * static_cast<double>(now_us - refilled_us_) / 1e6, std::max(1.0, rate / 10));
   refilled_us_ = now_us;
   DirtySet::Key key;
-  while (config_->enabled && !paused_ && migration_->distrust.empty() && lane_->CanCopy() && in_flight_ < kMaxInFlight &&
-         (allowance_ >= 1 || urgent_) && dirty_->TakeForRepair(now_us / 1000, &key)) {
+  while (config_->enabled && !paused_ && migration_->distrust.empty() && lane_->CanCopy() &&
+         in_flight_ < kMaxInFlight && (allowance_ >= 1 || urgent_) && dirty_->TakeForRepair(now_us / 1000, &key)) {
     if (lane_->Gated(key.name)) {
       dirty_->CopyFailed(key, now_us / 1000);
       continue;

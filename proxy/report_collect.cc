@@ -23,7 +23,7 @@ constexpr size_t kMostUncovered = 10, kMostValueBytes = 256, kMostFlips = 100;
 constexpr char kOther[] = "(other)";
 constexpr char kNoKey[] = "(no key)";
 
-std::string Cut(const std::string& text, size_t most) {
+std::string Shortened(const std::string& text, size_t most) {
   return text.size() <= most ? text : CutText(text, most) + "…";
 }
 
@@ -118,7 +118,8 @@ void AddVerification(const Proxy& proxy, ReportFigures* figures) {
   const VerifyResult& result = proxy.verify().result();
   for (const VerifyDifference& one : result.differences) {
     if (figures->differences.size() >= kMostDifferences) break;
-    figures->differences.push_back({one.db, Cut(one.key, LedgerFigures::kMostKeyBytes), Name(one.kind), one.repaired});
+    figures->differences.push_back(
+        {one.db, Shortened(one.key, LedgerFigures::kMostKeyBytes), Name(one.kind), one.repaired});
   }
   figures->differences_more = result.differing() - std::min<uint64_t>(result.differing(), figures->differences.size());
   SignoffFacts::Verification* seen = &figures->facts.verification;
@@ -284,12 +285,12 @@ std::vector<ReportFigures::CoverageRow> CoverageRows(const Tallies& ever, const 
       row.why = "no key";
     } else if (commands && name != kOther && command == nullptr) {
       row.why = "a module's: the primary answers it";
-    } else if (command != nullptr &&
-               (command->route == Route::kPrimaryRead || command->compare == CompareRule::kNever)) {
+    } else if (tally.comparable == 0) {
       row.why = "never compared: each store has its own answer";
     }
     row.counts = row.why.empty();
-    const uint64_t enough = std::min<uint64_t>(tally.reads, static_cast<uint64_t>(std::max<int64_t>(1, covered_after)));
+    const uint64_t enough =
+        std::min<uint64_t>(tally.comparable, static_cast<uint64_t>(std::max<int64_t>(1, covered_after)));
     row.covered = row.counts && row.agreed.compared >= std::max<uint64_t>(1, enough);
     rows.push_back(std::move(row));
   }
@@ -315,7 +316,7 @@ std::vector<ReportFigures::AuditEntry> ReadAudit(const std::string& text, size_t
   const auto text_of = [](const Json& json, const char* name) {
     const auto found = json.find(name);
     if (found == json.end()) return std::string();
-    return Cut(found->is_string() ? found->get<std::string>() : found->dump(), kMostText);
+    return Shortened(found->is_string() ? found->get<std::string>() : found->dump(), kMostText);
   };
   std::vector<ReportFigures::AuditEntry> entries;
   std::string_view rest = text;

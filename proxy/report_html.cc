@@ -72,7 +72,7 @@ bool HasLongWord(std::string_view text) {
   return false;
 }
 
-void AppendTable(const ReportTable& table, std::string* out) {
+void AppendHtmlTable(const ReportTable& table, std::string* out) {
   if (table.rows.empty()) {
     *out += fmt::format("<p>{}</p>\n", HtmlText(table.empty));
     return;
@@ -103,7 +103,7 @@ void AppendTable(const ReportTable& table, std::string* out) {
   *out += "</tbody></table></div>\n";
 }
 
-void AppendBlock(const ReportBlock& block, std::string* out) {
+void AppendHtmlBlock(const ReportBlock& block, std::string* out) {
   if (!block.text.empty()) {
     *out += fmt::format("<p{}>{}</p>\n", block.is == ReportBlock::Is::kText ? "" : " class=\"above\"",
                         HtmlText(block.text));
@@ -112,7 +112,7 @@ void AppendBlock(const ReportBlock& block, std::string* out) {
     case ReportBlock::Is::kText:
       break;
     case ReportBlock::Is::kTable:
-      AppendTable(block.table, out);
+      AppendHtmlTable(block.table, out);
       break;
     case ReportBlock::Is::kPlot:
       *out += PlotSvg(block.plot) + "\n";
@@ -184,7 +184,7 @@ std::string ReportHtml(const ReportDocument& document) {
   for (const ReportSection& section : document.sections) {
     out += fmt::format("<section id=\"{}\"{}>\n<h2>{}</h2>\n", section.id, section.new_page ? " class=\"page\"" : "",
                        HtmlText(section.title));
-    for (const ReportBlock& block : section.blocks) AppendBlock(block, &out);
+    for (const ReportBlock& block : section.blocks) AppendHtmlBlock(block, &out);
     out += "</section>\n";
   }
   return out + "</main>\n</body>\n</html>\n";

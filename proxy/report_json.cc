@@ -78,6 +78,7 @@ Json StoreJson(const ReportFigures& figures, const ReportFigures::Store& store) 
 
 Json TallyJson(const Tally& tally) {
   return {{"reads", tally.reads},
+          {"comparable", tally.comparable},
           {"writes", tally.writes},
           {"compared", tally.compared},
           {"mismatched", tally.compared == 0 && tally.mismatched == 0 ? Json() : Json(tally.mismatched)}};

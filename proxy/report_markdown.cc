@@ -7,7 +7,7 @@ namespace crossfade {
 
 namespace {
 
-void AppendTable(const ReportTable& table, std::string* out) {
+void AppendMarkdownTable(const ReportTable& table, std::string* out) {
   if (table.rows.empty()) {
     *out += MarkdownText(table.empty) + "\n\n";
     return;
@@ -29,7 +29,7 @@ void AppendTable(const ReportTable& table, std::string* out) {
   *out += "\n";
 }
 
-void AppendBlock(const ReportBlock& block, std::string* out) {
+void AppendMarkdownBlock(const ReportBlock& block, std::string* out) {
   if (block.is == ReportBlock::Is::kPlot) return;  // the table above it says the same; the HTML report draws it
   if (!block.text.empty()) *out += MarkdownText(block.text) + "\n\n";
   switch (block.is) {
@@ -37,7 +37,7 @@ void AppendBlock(const ReportBlock& block, std::string* out) {
     case ReportBlock::Is::kPlot:
       break;
     case ReportBlock::Is::kTable:
-      AppendTable(block.table, out);
+      AppendMarkdownTable(block.table, out);
       break;
     case ReportBlock::Is::kChecklist:
       for (const std::string& item : block.items) *out += "- [ ] " + MarkdownText(item) + "\n";
@@ -78,7 +78,7 @@ std::string ReportMarkdown(const ReportDocument& document) {
                                 MarkdownText(document.verdict_meaning));
   for (const ReportSection& section : document.sections) {
     out += "## " + MarkdownText(section.title) + "\n\n";
-    for (const ReportBlock& block : section.blocks) AppendBlock(block, &out);
+    for (const ReportBlock& block : section.blocks) AppendMarkdownBlock(block, &out);
   }
   while (out.ends_with("\n\n")) out.pop_back();
   return out;

@@ -10,11 +10,11 @@
 #include "protocol/resp_writer.h"
 #include "routing/comparer.h"
 #include "routing/refusal.h"
+#include "routing/value_windows.h"
 
 namespace crossfade {
 
 namespace {
-constexpr int64_t kToleranceMs = 100;
 
 // A key that only one side still has, with next to nothing left to live, or that went while we looked.
 bool IsExpiring(int64_t a, int64_t b, int64_t tolerance_ms) {
@@ -79,7 +79,7 @@ void SecondLook::Start(const Slot& slot) {
 
 // Is one of the keys there on one side only, or different, because it expires about now?
 bool SecondLook::MayHaveExpired(const Case& look, const Answers& answers) const {
-  const int64_t tolerance_ms = kToleranceMs + lane_->lag_us() / 1000;
+  const int64_t tolerance_ms = ExpiryTolerance::kLeastMs + lane_->lag_us() / 1000;
   for (size_t i = 0; i < look.keys.size(); ++i) {
     // A store that answered late has set the expiry at a moment that nobody knows so well.
     if (lane_->MayHaveExpired(look.db, look.request.view().arg(look.keys[i]), look.asked_us)) return true;
@@ -113,7 +113,7 @@ void SecondLook::Judge(const Case& look, const Answers& answers) {
     ++counters_->reads_not_comparable;
     return;
   }
-  const int64_t tolerance_ms = kToleranceMs + lane_->lag_us() / 1000;
+  const int64_t tolerance_ms = ExpiryTolerance::kLeastMs + lane_->lag_us() / 1000;
   const std::string& primary = answers.primary[0];
   const std::string& secondary = answers.secondary[0];
   if (primary == secondary || RepliesAgree(look.row->compare, request, primary, secondary, tolerance_ms)) {
@@ -135,7 +135,7 @@ void SecondLook::Judge(const Case& look, const Answers& answers) {
 void SecondLook::Record(const Case& look, const std::string& primary, const std::string& secondary) {
   ++counters_->reads_mismatched;
   const RequestView request = look.request.view();
-  if (coverage_ != nullptr) coverage_->Count(&Tally::mismatched, look.row->name, request, look.keys);
+  if (coverage_ != nullptr) coverage_->Count({.mismatched = 1}, look.row->name, request, look.keys);
   Mismatch& mismatch = mismatches_.emplace_back();
   mismatch.at_ms = io_->clock()->WallMs();
   mismatch.db = look.db;

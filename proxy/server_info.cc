@@ -9,9 +9,8 @@ namespace crossfade {
 
 namespace {
 
-// What a store says may be anything. Beyond these it is nonsense, and what is computed from it would overflow.
-constexpr int64_t kMost = int64_t{1} << 60;                 // keys
-constexpr int64_t kMostSeconds = int64_t{100'000'000'000};  // the year 5138
+// What a store says may be anything. Beyond this it is nonsense, and what is computed from it would overflow.
+constexpr int64_t kMost = int64_t{1} << 60;  // keys
 
 }  // namespace
 

@@ -7,6 +7,9 @@
 
 namespace crossfade {
 
+// What a store calls a time and is later (the year 5138) is nonsense, and what is computed from it would overflow.
+inline constexpr int64_t kMostSeconds = int64_t{100'000'000'000};
+
 struct ServerInfo {
   std::string product;  // "redis", "valkey", "dragonfly"
   std::string version;

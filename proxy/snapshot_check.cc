@@ -10,10 +10,6 @@
 
 namespace crossfade {
 
-namespace {
-constexpr int64_t kMostSeconds = int64_t{100'000'000'000};  // the year 5138: what is later is no time
-}  // namespace
-
 SnapshotFacts ReadSnapshotFacts(std::string_view info) {
   ServerInfo server;
   ParseInfo(info, 0, &server);

@@ -11,7 +11,7 @@ namespace crossfade {
 namespace {
 
 using Json = nlohmann::json;
-constexpr int kFormat = 1;
+constexpr int kStateFormat = 1;
 constexpr size_t kKeptFlips = 100;
 
 Json ToJson(const SavedState& state) {
@@ -27,7 +27,7 @@ Json ToJson(const SavedState& state) {
     const ServerInfo& info = state.identities[static_cast<int>(side)];
     identities[SideName(side)] = {{"product", info.product}, {"run_id", info.run_id}, {"started_ms", info.started_ms}};
   }
-  return {{"format", kFormat},
+  return {{"format", kStateFormat},
           {"old", state.addresses[0]},
           {"new", state.addresses[1]},
           {"epoch", state.migration.epoch},
@@ -134,7 +134,7 @@ absl::StatusOr<std::optional<SavedState>> StateFile::Load() const {
   const Json json = Json::parse(**text, nullptr, false);
   SavedState state;
   int format = 0;
-  if (json.is_discarded() || !json.is_object() || !Get(json, "format", &format) || format != kFormat ||
+  if (json.is_discarded() || !json.is_object() || !Get(json, "format", &format) || format != kStateFormat ||
       !FromJson(json, &state)) {
     return absl::DataLossError(
         fmt::format("{} is not a state file of this version; which store is primary can't be known from it. Look at "

@@ -1,6 +1,6 @@
-// What must survive a restart of the proxy, beside the keys in the journal: the roles, the knobs that were turned, whether
-// the stores were in agreement, and who they were. One JSON file in the state directory, replaced as a whole. The
-// directory is held, so that no second proxy uses it.
+// What must survive a restart of the proxy, beside the keys in the journal: the roles, the knobs that were turned,
+// whether the stores were in agreement, and who they were. One JSON file in the state directory, replaced as a whole.
+// The directory is held, so that no second proxy uses it.
 #pragma once
 
 #include <memory>

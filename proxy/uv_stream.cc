@@ -7,7 +7,7 @@ namespace crossfade {
 
 namespace {
 constexpr unsigned kKeepaliveDelaySeconds = 60;
-constexpr int64_t kLingerMs = 1000;           // how long a closed stream waits for its peer to close as well
+constexpr int64_t kCloseMs = 1000;            // how long a closed stream waits for its peer to close as well
 constexpr size_t kKeptWriteBytes = 64 << 10;  // what a drained output buffer may hold on to
 constexpr size_t kMaxWriteBytes = 1 << 30;    // in one system call
 }  // namespace
@@ -132,7 +132,7 @@ void UvStream::StartRest(size_t from) {
 void UvStream::Linger() {
   if (linger_timer_ != nullptr) return;
   linger_timer_ = std::make_unique<UvTimer>(io_->loop(), [this] { Fail(absl::OkStatus()); });
-  linger_timer_->Start(kLingerMs, 0);
+  linger_timer_->Start(kCloseMs, 0);
   node_->shutdown.data = node_.get();
   uv_shutdown(&node_->shutdown, stream(), [](uv_shutdown_t*, int) {});
   if (uv_read_start(stream(), OnAlloc, OnUvRead) < 0) Fail(absl::OkStatus());

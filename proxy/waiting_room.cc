@@ -8,7 +8,7 @@
 
 namespace crossfade {
 
-using Kind = BlockingForm::Kind;
+using FormKind = BlockingForm::Kind;
 
 WaitingRoom::WaitingRoom(Io* io, Lane* lane, Owner* owner) : io_(io), lane_(lane), owner_(owner) {
   deadline_timer_ = io_->clock()->MakeTimer([this] { CheckDeadlines(); });
@@ -20,7 +20,7 @@ namespace {
 // Who waits for the same thing, in one order: lists, sorted sets, each group's entries.
 std::string CrowdOf(const BlockingForm& form) {
   std::string crowd(1, static_cast<char>('0' + static_cast<int>(form.kind)));
-  if (form.kind == Kind::kStreamGroup && form.attempt.view().argc() > 2) crowd += form.attempt.view().arg(2);
+  if (form.kind == FormKind::kStreamGroup && form.attempt.view().argc() > 2) crowd += form.attempt.view().arg(2);
   return crowd;
 }
 
@@ -56,7 +56,7 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
              });
     queue.tickets.insert(ticket);
   }
-  const bool joins = others && waiter->form.keys.size() == 1 && waiter->form.kind != Kind::kStream;
+  const bool joins = others && waiter->form.keys.size() == 1 && waiter->form.kind != FormKind::kStream;
   waiters_.emplace(ticket, std::move(made));
   by_client_.insert_or_assign(asker.to.client, ticket);
   if (!std::exchange(polling_, true)) poll_timer_->Start(kPollMs, kPollMs);
@@ -65,7 +65,7 @@ void WaitingRoom::Enter(const Asker& asker, const CommandRow& row, RequestView r
     waiter->waiting = true;
     return Wake(asker.db, key, {.maybe_more = true});
   }
-  if (waiter->form.kind == Kind::kStream || waiter->form.kind == Kind::kStreamGroup) AskStreamEnds(*waiter);
+  if (waiter->form.kind == FormKind::kStream || waiter->form.kind == FormKind::kStreamGroup) AskStreamEnds(*waiter);
   if (!waiter->form.ends.empty()) return AskEnds(ticket);
   Try(ticket);
 }
@@ -196,7 +196,7 @@ void WaitingRoom::Try(Ticket ticket, std::string_view key) {
   if (!key.empty()) request = ForOneKey(waiter.form, request, key);
   Plan plan;
   plan.row = FindCommand(request.view());
-  plan.act = waiter.form.kind == Kind::kStream ? Plan::Act::kRead : Plan::Act::kWrite;
+  plan.act = waiter.form.kind == FormKind::kStream ? Plan::Act::kRead : Plan::Act::kWrite;
   plan.primary_only = true;
   plan.comparable = false;
   plan.keys = FindKeys(*plan.row, request.view());
@@ -271,7 +271,7 @@ std::string WaitingRoom::InItsOwnName(const Waiter& waiter, std::string_view err
 // the end of the wait, in the server's words (t_stream.c, xreadgroup; blocked.c, of Redis 7.0).
 bool WaitingRoom::StaysBlocked(const Waiter& waiter, std::string_view error, std::string* unblocked) const {
   const std::string_view code = ErrorCode(error);
-  if (waiter.form.kind != Kind::kStreamGroup) return code == "WRONGTYPE";
+  if (waiter.form.kind != FormKind::kStreamGroup) return code == "WRONGTYPE";
   if (code != "NOGROUP" && code != "WRONGTYPE") return false;
   AppendError(unblocked, waiter.destroyed_group
                              ? "NOGROUP the consumer group this client was blocked on no longer exists"

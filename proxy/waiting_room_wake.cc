@@ -8,7 +8,7 @@
 
 namespace crossfade {
 
-using Kind = BlockingForm::Kind;
+using FormKind = BlockingForm::Kind;
 
 // --- Being woken ---------------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ void WaitingRoom::Wake(int db, std::string_view key, Event event) {
   for (Ticket ticket : queue.tickets) {
     Waiter& waiter = *waiters_.find(ticket)->second;
     if (!waiter.trying || event.destroyed_group) waiter.destroyed_group = event.destroyed_group;
-    const bool reads = waiter.form.kind == Kind::kStream;
+    const bool reads = waiter.form.kind == FormKind::kStream;
 
     // The end of a group concerns all who wait for it.
     size_t& elements = left.try_emplace(waiter.crowd, event.elements).first->second;
@@ -133,8 +133,8 @@ void WaitingRoom::Poll() {
   for (const auto& [name, queue] : queues_) {
     bool lists = false, grows = false;
     for (Ticket ticket : queue.tickets) {
-      const Kind kind = waiters_.find(ticket)->second->form.kind;
-      (kind == Kind::kList || kind == Kind::kSortedSet ? lists : grows) = true;
+      const FormKind kind = waiters_.find(ticket)->second->form.kind;
+      (kind == FormKind::kList || kind == FormKind::kSortedSet ? lists : grows) = true;
     }
     if (lists) keys[name.first].push_back(name.second);
     if (!grows || name < next_stream_ || left == 0) continue;

@@ -11,7 +11,7 @@
 namespace crossfade {
 
 namespace {
-std::string ErrorText(std::string_view text) {
+std::string ErrorReplyOf(std::string_view text) {
   std::string reply;
   AppendError(&reply, text);
   return reply;
@@ -26,7 +26,7 @@ void Watches::Watch(const Asker& asker, std::string_view request) {
     if (!taken.ok()) {
       entries_.erase(asker.to.client);
       return owner_->OnAnswer(asker.to,
-                              ErrorText(fmt::format("ERR crossfade: {}", std::string(taken.status().message()))));
+                              ErrorReplyOf(fmt::format("ERR crossfade: {}", std::string(taken.status().message()))));
     }
     entry.connection = std::move(*taken);
     entry.connection->set_on_broken([this, client = asker.to.client](const absl::Status&) {
@@ -46,8 +46,8 @@ void Watches::Watch(const Asker& asker, std::string_view request) {
         }
         if (!replies.ok()) {
           entries_.erase(asker.to.client);
-          return owner_->OnAnswer(asker.to, ErrorText("ERR crossfade: the primary can't be reached: " +
-                                                      std::string(replies.status().message())));
+          return owner_->OnAnswer(asker.to, ErrorReplyOf("ERR crossfade: the primary can't be reached: " +
+                                                         std::string(replies.status().message())));
         }
         if (!IsErrorReply(replies->front())) owner_->OnWatching(asker.to.client);
         owner_->OnAnswer(asker.to, replies->front());

@@ -13,7 +13,7 @@ namespace crossfade {
 namespace {
 
 using Args = std::vector<std::string_view>;
-using Kind = BlockingForm::Kind;
+using FormKind = BlockingForm::Kind;
 using Shape = BlockingForm::Shape;
 
 // The texts and bounds of timeout.c, getTimeoutFromObjectOrReply: seconds may have a fraction, and are rounded up.
@@ -102,7 +102,7 @@ void ReadStreams(const CommandRow& row, RequestView request, BlockingForm* form)
     const size_t values = EqualsIgnoreCase(word, "GROUP") ? 2 : EqualsIgnoreCase(word, "COUNT") ? 1 : 0;
     for (size_t n = 0; n < values && i + 1 < request.argc(); ++n) args.push_back(request.arg(++i));
   }
-  form->kind = group ? Kind::kStreamGroup : Kind::kStream;
+  form->kind = group ? FormKind::kStreamGroup : FormKind::kStream;
   for (size_t i = streams + (args.size() - streams) / 2; !group && streams != 0 && i < args.size(); ++i) {
     if (args[i] == "$") form->ends.push_back(i);
   }
@@ -120,7 +120,7 @@ bool MayBlock(const CommandRow& row, RequestView request) {
 BlockingForm MakeBlockingForm(const CommandRow& row, RequestView request) {
   BlockingForm form;
   const std::string_view name = row.name;
-  form.kind = name.starts_with("bz") ? Kind::kSortedSet : Kind::kList;
+  form.kind = name.starts_with("bz") ? FormKind::kSortedSet : FormKind::kList;
   if (name == "blpop") {
     ReadSimplePop(request, "LPOP", "LMPOP", "LEFT", &form);
   } else if (name == "brpop") {
@@ -210,7 +210,7 @@ Request ForOneKey(const BlockingForm& form, const Request& attempt, std::string_
   const RequestView view = attempt.view();
   const KeyIndices keys = FindKeys(*FindCommand(view), view);
   if (form.keys.size() < 2 || keys.size() < 2) return attempt;
-  const bool streams = form.kind == Kind::kStream || form.kind == Kind::kStreamGroup;
+  const bool streams = form.kind == FormKind::kStream || form.kind == FormKind::kStreamGroup;
   Args args;
   for (size_t i = 0; i < view.argc(); ++i) {
     const bool is_key = i >= keys.front() && i <= keys.back();

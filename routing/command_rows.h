@@ -45,6 +45,9 @@ inline constexpr uint32_t kFlagsAdmin = kFlagsConnection | kFlagAdmin;
 inline constexpr uint32_t kFlagsSaving = kFlagAdmin | kFlagNoscript | kFlagNoAsyncLoading;
 inline constexpr uint32_t kFlagsClusterAdmin = kFlagAdmin | kFlagStale | kFlagNoAsyncLoading;
 
+// As a server without a cluster says it.
+inline constexpr std::string_view kNoCluster = "This instance has cluster support disabled";
+
 // Where the keys are: how Crossfade finds them, and the three numbers of COMMAND.
 struct KeyPlaces {
   KeyRule rule;

@@ -7,9 +7,8 @@ namespace crossfade {
 
 namespace {
 
-constexpr std::string_view kOneStoreOnly =
+constexpr std::string_view kEachStoreDirectly =
     "Crossfade stands before two stores, and this would act on one of them. Run it on each store directly.";
-constexpr std::string_view kNoCluster = "This instance has cluster support disabled";
 constexpr std::string_view kFieldSets =
     "Its field sets belong to a connection, and Crossfade's clients share connections. Use HSET instead.";
 constexpr std::string_view kRelativeSeconds =
@@ -100,10 +99,10 @@ constexpr CommandRow kNewerRows[] = {
     PrimaryReadRow("hotkeys|reset", 2, kFlagAdmin | kFlagNoscript, kNoKeys),
     PrimaryReadRow("hotkeys|help", 2, kFlagsAnytime, kNoKeys),
     RefusedRow("hotkeys", -2, kNoFlags, kNoKeys, "unknown subcommand. Try HOTKEYS HELP."),
-    RefusedRow("backup|start", 2, kFlagAdmin | kFlagNoscript, kNoKeys, kOneStoreOnly),
-    RefusedRow("backup|seal", 2, kFlagAdmin | kFlagNoscript, kNoKeys, kOneStoreOnly),
-    RefusedRow("backup|abort", 2, kFlagAdmin | kFlagNoscript, kNoKeys, kOneStoreOnly),
-    RefusedRow("backup|cleanup", 2, kFlagAdmin | kFlagNoscript, kNoKeys, kOneStoreOnly),
+    RefusedRow("backup|start", 2, kFlagAdmin | kFlagNoscript, kNoKeys, kEachStoreDirectly),
+    RefusedRow("backup|seal", 2, kFlagAdmin | kFlagNoscript, kNoKeys, kEachStoreDirectly),
+    RefusedRow("backup|abort", 2, kFlagAdmin | kFlagNoscript, kNoKeys, kEachStoreDirectly),
+    RefusedRow("backup|cleanup", 2, kFlagAdmin | kFlagNoscript, kNoKeys, kEachStoreDirectly),
     PrimaryReadRow("backup|list", 2, kFlagAdmin | kFlagStale, kNoKeys),
     PrimaryReadRow("backup|status", 2, kFlagAdmin | kFlagStale, kNoKeys),
     PrimaryReadRow("backup|help", 2, kFlagsAnytime, kNoKeys),

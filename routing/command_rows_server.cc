@@ -17,7 +17,6 @@ constexpr std::string_view kRoles =
     "Crossfade does not change the replication of a store. Run it on the store directly; to change which store is the "
     "primary, use 'crossfade flip'. (admin_commands = true allows it for the primary.)";
 constexpr std::string_view kReplica = "Crossfade can't be replicated from. Point the replica at one of the stores.";
-constexpr std::string_view kNoCluster = "This instance has cluster support disabled";
 
 constexpr CommandRow kServerRows[] = {
     // What the server says of itself.

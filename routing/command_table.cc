@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <optional>
 #include <vector>
@@ -234,6 +235,13 @@ const CommandRow* FindCommand(RequestView request) {
 const CommandRow* FindCommandByName(std::string_view name) {
   const CommandTable::Slot* slot = Table().FindName(name);
   return slot == nullptr ? nullptr : slot->row;
+}
+
+std::string SpelledCommand(std::string_view name) {
+  std::string spelled(name);
+  std::transform(spelled.begin(), spelled.end(), spelled.begin(),
+                 [](unsigned char c) { return c == '|' ? ' ' : static_cast<char>(std::toupper(c)); });
+  return spelled;
 }
 
 std::span<const CommandRow> AllCommands() {

@@ -161,6 +161,9 @@ const CommandRow* FindCommand(RequestView request);
 // By its lower-case name, "get" or "xgroup|create". nullptr when there is none.
 const CommandRow* FindCommandByName(std::string_view name);
 
+// As people write it: XGROUP CREATE.
+std::string SpelledCommand(std::string_view name);
+
 // All rows, ordered by name.
 std::span<const CommandRow> AllCommands();
 

@@ -6,19 +6,20 @@ namespace crossfade {
 
 Tally& Tally::operator+=(const Tally& other) {
   reads += other.reads;
+  comparable += other.comparable;
   writes += other.writes;
   compared += other.compared;
   mismatched += other.mismatched;
   return *this;
 }
 
-void Coverage::Count(uint64_t Tally::*what, std::string_view command, RequestView request, const KeyIndices& keys) {
+void Coverage::Count(const Tally& what, std::string_view command, RequestView request, const KeyIndices& keys) {
   Count(what, command, keys.empty() ? std::string_view() : request.arg(keys[0]), keys.empty());
 }
 
-void Coverage::Count(uint64_t Tally::*what, std::string_view command, std::string_view key, bool keyless) {
-  ++(Row(&by_command_, command, kMaxCommands).*what);
-  ++(Row(&by_prefix_, keyless ? "(no key)" : PrefixOf(key), kMaxPrefixes).*what);
+void Coverage::Count(const Tally& what, std::string_view command, std::string_view key, bool keyless) {
+  Row(&by_command_, command, kMaxCommands) += what;
+  Row(&by_prefix_, keyless ? "(no key)" : PrefixOf(key), kMaxPrefixes) += what;
 }
 
 std::string_view Coverage::PrefixOf(std::string_view key) {

@@ -18,6 +18,7 @@ namespace crossfade {
 
 struct Tally {
   uint64_t reads = 0;       // answered to clients
+  uint64_t comparable = 0;  // … of commands whose answers two stores have in common: not SCAN, not DUMP
   uint64_t writes = 0;      // accepted by the primary
   uint64_t compared = 0;    // reads whose two answers were held against each other
   uint64_t mismatched = 0;  // … and differed, confirmed by a second look
@@ -33,10 +34,10 @@ class Coverage {
   static constexpr size_t kMaxPrefixes = 256;
   static constexpr size_t kMaxPrefixBytes = 64;
 
-  // `what` is the column: &Tally::reads.
-  void Count(uint64_t Tally::*what, std::string_view command, RequestView request, const KeyIndices& keys);
+  // Adds `what` to the command's row and to its first key's: {.writes = 1}.
+  void Count(const Tally& what, std::string_view command, RequestView request, const KeyIndices& keys);
   // The same for a command whose first key is known, "" and `keyless` when it has none.
-  void Count(uint64_t Tally::*what, std::string_view command, std::string_view key, bool keyless);
+  void Count(const Tally& what, std::string_view command, std::string_view key, bool keyless);
 
   const Table& by_command() const { return by_command_; }
   const Table& by_prefix() const { return by_prefix_; }

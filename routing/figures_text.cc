@@ -9,6 +9,19 @@
 
 namespace crossfade {
 
+namespace {
+
+std::string Utc(int64_t wall_ms, const char* format) {
+  const time_t seconds = static_cast<time_t>(wall_ms / 1000);
+  tm parts{};
+  char text[64];
+  if (gmtime_r(&seconds, &parts) == nullptr) return "unknown";
+  const size_t size = strftime(text, sizeof text, format, &parts);
+  return size == 0 ? "unknown" : std::string(text, size);
+}
+
+}  // namespace
+
 std::string CountText(uint64_t count) {
   const std::string digits = fmt::format("{}", count);
   std::string text;
@@ -77,13 +90,11 @@ std::string BytesText(uint64_t bytes) {
 }
 
 std::string TimeText(int64_t wall_ms) {
-  if (wall_ms <= 0) return "never";
-  const time_t seconds = static_cast<time_t>(wall_ms / 1000);
-  tm parts{};
-  if (gmtime_r(&seconds, &parts) == nullptr) return "unknown";
-  char text[64];
-  const size_t size = strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
-  return size == 0 ? "unknown" : std::string(text, size);
+  return wall_ms <= 0 ? "never" : Utc(wall_ms, "%Y-%m-%d %H:%M:%S UTC");
+}
+
+std::string TimestampText(int64_t wall_ms) {
+  return Utc(wall_ms, "%Y-%m-%dT%H:%M:%SZ");
 }
 
 }  // namespace crossfade

@@ -23,5 +23,7 @@ std::string MicrosText(int64_t us);
 std::string BytesText(uint64_t bytes);
 // "2026-11-21 23:45:11 UTC"; of no time (0 or before): "never".
 std::string TimeText(int64_t wall_ms);
+// "2026-11-21T23:45:11Z": for lines that programs read as well.
+std::string TimestampText(int64_t wall_ms);
 
 }  // namespace crossfade

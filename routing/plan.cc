@@ -14,11 +14,6 @@ namespace {
 
 constexpr size_t kShownArgument = 128;  // as servers do: enough to recognise a mistake by
 
-// A server prints arguments as C strings.
-std::string_view UntilNul(std::string_view text) {
-  return text.substr(0, text.find('\0'));
-}
-
 // The texts are those of Redis 7.0 (server.c, commandCheckExistence): client libraries look at them.
 std::string UnknownCommand(RequestView request, bool subcommand) {
   if (subcommand) {

@@ -217,13 +217,6 @@ Probe JudgeProbe(std::string_view reply) {
   return {Probe::Is::kThere, ""};
 }
 
-std::string SpelledCommand(std::string_view command) {
-  std::string name(command);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return c == '|' ? ' ' : static_cast<char>(std::toupper(c)); });
-  return name;
-}
-
 void JudgeCommandsInUse(const PreflightFacts& facts, std::vector<Finding>* findings) {
   const StoreFacts& old = facts.store(Side::kOld);
   const StoreFacts& now = facts.store(Side::kNew);

@@ -24,9 +24,6 @@ std::set<std::string> CommandsToProbe(const PreflightFacts& facts);
 void AppendProbe(std::string_view command, std::string_view key, CommandBatch* batch);
 Probe JudgeProbe(std::string_view reply);
 
-// As people write it: XGROUP CREATE.
-std::string SpelledCommand(std::string_view command);
-
 // Each appends what it finds.
 void JudgeCommandsInUse(const PreflightFacts& facts, std::vector<Finding>* findings);
 void JudgeRefusedCommands(const PreflightFacts& facts, std::vector<Finding>* findings);

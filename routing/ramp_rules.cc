@@ -88,7 +88,7 @@ Guardrail DownOf(const RampConfig& limits, int64_t down_ms) {
   return rail;
 }
 
-std::string Texts(const std::vector<Guardrail>& guardrails, GuardrailState state) {
+std::string TextsOf(const std::vector<Guardrail>& guardrails, GuardrailState state) {
   std::string texts;
   for (const Guardrail& rail : guardrails) {
     if (rail.state == state) texts += (texts.empty() ? "" : "; ") + rail.text;
@@ -161,11 +161,11 @@ RampVerdict JudgeRamp(const RampConfig& limits, const RampFigures& figures, int6
   }
   verdict.guardrails.push_back(std::move(readable));
 
-  verdict.reason = Texts(verdict.guardrails, GuardrailState::kTripped);
+  verdict.reason = TextsOf(verdict.guardrails, GuardrailState::kTripped);
   if (!verdict.reason.empty()) {
     verdict.move = RampMove::kTrip;
   } else if (figures.elapsed_ms >= every_ms) {
-    verdict.reason = Texts(verdict.guardrails, GuardrailState::kNoData);
+    verdict.reason = TextsOf(verdict.guardrails, GuardrailState::kNoData);
     verdict.move = verdict.reason.empty() ? RampMove::kAdvance : RampMove::kHold;
   }
   return verdict;

@@ -33,7 +33,8 @@ std::string_view LengthCommand(ValueType type);
 // verifications pass over it. It expires by itself soon after its builder is gone.
 inline constexpr std::string_view kTemporaryPrefix = "__crossfade:copy:";
 std::string MakeTemporaryName(uint64_t random);
-// Those of the keys by which a preflight finds out what can be copied (routing/canaries). They are nobody's data either.
+// Those of the keys by which a preflight finds out what can be copied (routing/canaries). They are nobody's data
+// either.
 inline constexpr std::string_view kCanaryPrefix = "__crossfade:check:";
 inline bool IsTemporaryName(std::string_view key) {
   return key.starts_with(kTemporaryPrefix) || key.starts_with(kCanaryPrefix);

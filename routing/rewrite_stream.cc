@@ -80,7 +80,7 @@ bool IsOlderThanCommand(std::string_view id, const WriteTimes& times) {
   return made_ms && *made_ms < times.sent_ms + times.primary_offset_ms - times.uncertainty_ms;
 }
 
-void Add(const Accepted& accepted, Follow* follow) {
+void StreamAdd(const Accepted& accepted, Follow* follow) {
   if (IsNullReply(accepted.reply)) return;  // NOMKSTREAM, and there was none
   const RequestView request = accepted.request;
   const Reply id = ParseReply(accepted.reply);
@@ -369,7 +369,7 @@ bool NeedsStreamLength(const CommandRow& row, RequestView request) {
 void RewriteStream(const Accepted& accepted, Follow* follow) {
   switch (accepted.row.effect) {
     case Effect::kStreamAdd:
-      return Add(accepted, follow);
+      return StreamAdd(accepted, follow);
     case Effect::kStreamTrim:
       return Trim(accepted, follow);
     case Effect::kStreamReadGroup:

@@ -10,7 +10,7 @@ using Kind = Expectation::Kind;
 using Args = std::vector<std::string_view>;
 
 // TS.ADD key time value …
-void Add(const Accepted& accepted, Follow* follow) {
+void TimeSeriesAdd(const Accepted& accepted, Follow* follow) {
   const RequestView request = accepted.request;
   if (request.arg(2) != "*") return EmitVerbatim(accepted, follow);
   const auto time = IntegerReply(accepted.reply);
@@ -25,7 +25,7 @@ void Add(const Accepted& accepted, Follow* follow) {
 }
 
 // TS.MADD key time value …, answered with a time or an error for each. What was refused is left out.
-void MultiAdd(const Accepted& accepted, Follow* follow) {
+void TimeSeriesMultiAdd(const Accepted& accepted, Follow* follow) {
   const RequestView request = accepted.request;
   const Reply reply = ParseReply(accepted.reply);
   if (3 * reply.items.size() + 1 != request.argc()) {
@@ -72,9 +72,9 @@ void Increment(const Accepted& accepted, Follow* follow) {
 void RewriteTimeSeries(const Accepted& accepted, Follow* follow) {
   switch (accepted.row.effect) {
     case Effect::kTimeSeriesAdd:
-      return Add(accepted, follow);
+      return TimeSeriesAdd(accepted, follow);
     case Effect::kTimeSeriesMultiAdd:
-      return MultiAdd(accepted, follow);
+      return TimeSeriesMultiAdd(accepted, follow);
     case Effect::kTimeSeriesIncrement:
       return Increment(accepted, follow);
     default:

@@ -141,7 +141,7 @@ Criterion Divergence(const SignoffConfig& demands, const SignoffFacts& facts) {
   return criterion;
 }
 
-Criterion Coverage(const char* name, const char* what, double least, int64_t after, const CoverageFacts& facts) {
+Criterion JudgeCoverage(const char* name, const char* what, double least, int64_t after, const CoverageFacts& facts) {
   Criterion criterion =
       Make(name, name == std::string_view("commands") ? "Commands covered" : "Prefixes of keys covered",
            fmt::format("at least {} of the {} that were read have {} compared, or as many as there were",
@@ -223,8 +223,8 @@ std::vector<Criterion> JudgeSignoff(const SignoffConfig& demands, const SignoffF
           Mismatches(demands, facts),
           MismatchRate(demands, facts),
           Divergence(demands, facts),
-          Coverage("commands", "commands", demands.commands_covered, demands.covered_after, facts.commands),
-          Coverage("prefixes", "prefixes", demands.prefixes_covered, demands.covered_after, facts.prefixes),
+          JudgeCoverage("commands", "commands", demands.commands_covered, demands.covered_after, facts.commands),
+          JudgeCoverage("prefixes", "prefixes", demands.prefixes_covered, demands.covered_after, facts.prefixes),
           JudgeVerification(demands, facts),
           JudgeAgreement(facts),
           JudgeDirty(facts),

@@ -15,11 +15,6 @@ namespace {
 
 constexpr std::string_view kSyntaxError = "ERR syntax error";
 
-// A server prints arguments as C strings.
-std::string_view UntilNul(std::string_view text) {
-  return text.substr(0, text.find('\0'));
-}
-
 bool Overlap(std::string_view a, std::string_view b) {
   return a.starts_with(b) || b.starts_with(a);
 }

@@ -35,6 +35,8 @@ enum class WindowVerdict : uint8_t {
 
 // How far two moments of expiry may be apart. Each is by its own server's clock, or was chosen by a client.
 struct ExpiryTolerance {
+  static constexpr int64_t kLeastMs = 100;  // beside what is known of the delay and of the clocks
+
   int64_t tolerance_ms = 0;
   int64_t clock_difference_ms = 0;  // how far the primary's clock is ahead
 };

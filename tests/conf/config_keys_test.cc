@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "conf/config_loader.h"
+#include "tests/conf/parsing.h"
 
 namespace crossfade {
 namespace {
@@ -16,9 +17,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-constexpr char kSamplePath[] = "conf/crossfade.toml";  // tests run in the root of the repository
-
-Config Parse(const std::string& text) {
+Config WithStores(const std::string& text) {
   auto config =
       ParseConfig("[backends]\nold.url = \"redis://u:s3cret@a\"\nnew.url = \"redis://b\"\n" + text, "c.toml", {});
   EXPECT_TRUE(config.ok()) << config.status();
@@ -44,12 +43,12 @@ TEST(ConfigKeys, EveryKeyOfTheSampleIsListed) {
 }
 
 TEST(ConfigKeys, NoPasswordIsShown) {
-  for (const ConfigKey& key : ListKeys(Parse(""))) EXPECT_THAT(key.value, Not(HasSubstr("s3cret"))) << key.name;
+  for (const ConfigKey& key : ListKeys(WithStores(""))) EXPECT_THAT(key.value, Not(HasSubstr("s3cret"))) << key.name;
 }
 
 TEST(ConfigKeys, WhatIsTakenOverIsTheSameAfterwards) {
-  Config running = Parse("");
-  const Config fresh = Parse(R"(
+  Config running = WithStores("");
+  const Config fresh = WithStores(R"(
 [listen]
 admin_commands = true
 [[rule]]
@@ -83,13 +82,13 @@ token_file = "t"
   for (const ConfigChange& change : changes) EXPECT_THAT(change.fixed, IsEmpty()) << change.key;
   TakeOver(fresh, &running);
   EXPECT_THAT(CompareConfigs(running, fresh), IsEmpty());
-  const auto back = CompareConfigs(running, Parse(""));
+  const auto back = CompareConfigs(running, WithStores(""));
   EXPECT_EQ(back.size(), 13u);  // also what is no longer in a list
 }
 
 TEST(ConfigKeys, WhatIsFixedSaysWhyAndStays) {
-  Config running = Parse("");
-  const Config fresh = Parse(R"(
+  Config running = WithStores("");
+  const Config fresh = WithStores(R"(
 [listen]
 address = "127.0.0.1:1"
 [routing]
@@ -115,7 +114,7 @@ dir = "elsewhere"
 }
 
 TEST(ConfigKeys, AnotherPasswordIsToldWithoutShowingIt) {
-  const Config running = Parse("");
+  const Config running = WithStores("");
   Config fresh = running;
   fresh.backends[0].password = "0ther";
   const auto changes = CompareConfigs(running, fresh);

@@ -20,8 +20,6 @@ std::string ReadWholeFile(const std::string& path) {
   return text.str();
 }
 
-constexpr char kSamplePath[] = "conf/crossfade.toml";  // tests run in the root of the repository
-
 void ExpectSame(const Config& a, const Config& b) {
   EXPECT_EQ(a.listen.ToString(), b.listen.ToString());
   EXPECT_EQ(a.admin_commands, b.admin_commands);

@@ -10,12 +10,12 @@ namespace {
 
 using testing::HasSubstr;
 
-absl::StatusOr<Config> Parse(const std::string& text) {
+absl::StatusOr<Config> WithSignoff(const std::string& text) {
   return ParseConfig("[backends]\nold.url = \"redis://a\"\nnew.url = \"redis://b\"\n[signoff]\n" + text, "c.toml", {});
 }
 
 TEST(ConfigSignoff, EveryKeyIsReadAndTakenOverWhileItRuns) {
-  const auto fresh = Parse(R"(
+  const auto fresh = WithSignoff(R"(
 min_compared = 1
 max_mismatches = 2
 mismatch_rate = 3.5
@@ -39,7 +39,7 @@ max_gap = "17m"
   EXPECT_EQ(fresh->signoff.mismatch_rate, 3.5);
   EXPECT_EQ(fresh->signoff.verify_age_ms, 9000);
   EXPECT_EQ(fresh->signoff.max_gap_ms, 17 * 60'000);
-  Config running = *Parse("");
+  Config running = *WithSignoff("");
   const std::vector<ConfigChange> changes = CompareConfigs(running, *fresh);
   EXPECT_EQ(changes.size(), 18u);  // each of them, so each is read
   for (const ConfigChange& change : changes) EXPECT_EQ(change.fixed, "") << change.key;
@@ -51,7 +51,7 @@ TEST(ConfigSignoff, WhatMakesNoSenseIsRefused) {
   for (const char* line :
        {"min_compared = 0", "min_writes = 0", "min_timed = 0", "covered_after = 0", "mismatch_rate = 101",
         "max_mismatches = -1", "verify_age = 5", "p99_percent = 0", "rollback = 1", "min_comparisons = 5"}) {
-    const auto config = Parse(line);
+    const auto config = WithSignoff(line);
     EXPECT_FALSE(config.ok()) << line;
     EXPECT_THAT(std::string(config.status().message()), HasSubstr("c.toml:5")) << line;
   }

@@ -9,6 +9,8 @@
 
 namespace crossfade {
 
+inline constexpr char kSamplePath[] = "conf/crossfade.toml";  // tests run in the root of the repository
+
 inline constexpr char kBackends[] =
     "[backends.old]\n"
     "url = \"redis://a:1\"\n"

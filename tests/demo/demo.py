@@ -37,7 +37,6 @@ mismatch_rate = 0.15
 min_writes = 2000
 covered_after = 10
 commands_covered = 90
-prefixes_covered = 75
 min_observed = "10s"
 min_timed = 1000
 p99_percent = 300

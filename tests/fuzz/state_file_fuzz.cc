@@ -1,6 +1,6 @@
 // Any text as one of the files of the state directory that are JSON (state.json, backfill.json, verify.json,
-// ramp.json, ledger.json): it is refused, or it says what can be acted on, and says the same after it was saved and read
-// again. Nothing throws.
+// ramp.json, ledger.json): it is refused, or it says what can be acted on, and says the same after it was saved and
+// read again. Nothing throws.
 #include <cstdint>
 #include <string>
 

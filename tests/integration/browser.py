@@ -1,15 +1,9 @@
-"""A headless Chromium for tests of the console: Debian's browser, driven by playwright-core (tests/console/browser.mjs).
-
-The Node libraries are installed by `npm ci` in build/console, once, from whatever registry npm is configured for.
-"""
+"""A headless Chromium for tests of the console: Debian's browser, driven by playwright-core (tests/console/browser.mjs)."""
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,40 +12,11 @@ from urllib.parse import urlsplit
 
 from admin import wait_until
 from harness import CrossfadeTest, Rig, die_with_parent
+from node import install, program
 
 SOURCE = Path(__file__).resolve().parents[1] / "console"
 INSTALLED = SOURCE.parents[1] / "build" / "console"
 PICTURES = INSTALLED / "pictures"
-NPM_TIMEOUT = 240
-NOT_HERE = (404, 405, 501)  # a proxy without that part: the browser notes such answers as errors
-OTHER_PARTS = ("/api/v1/audit", "/api/v1/flip", "/api/v1/ramp")
-
-
-def program(name: str, package: str) -> str:
-    path = shutil.which(name)
-    if not path:
-        raise AssertionError(f"{name} is missing: install the package {package} (./run test does)")
-    return path
-
-
-def install() -> Path:
-    """The directory with the driver and its libraries; nothing is fetched when they are already there."""
-    npm = program("npm", "npm")
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    PICTURES.mkdir(exist_ok=True)
-    with open(INSTALLED / "install.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two presets' tests may run at once
-        for path in (*SOURCE.glob("*.json"), *SOURCE.glob("*.mjs")):
-            shutil.copy(path, INSTALLED)
-        wanted = hashlib.sha256((SOURCE / "package-lock.json").read_bytes()).hexdigest()
-        stamp = INSTALLED / "node_modules" / "installed.sha256"
-        if not stamp.exists() or stamp.read_text() != wanted:
-            done = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=INSTALLED,
-                                  capture_output=True, text=True, timeout=NPM_TIMEOUT)
-            if done.returncode != 0:
-                raise AssertionError(f"npm ci in {INSTALLED} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-            stamp.write_text(wanted)
-    return INSTALLED
 
 
 class Browser:
@@ -59,7 +24,8 @@ class Browser:
 
     def __enter__(self) -> "Browser":
         chromium = program("chromium", "chromium")
-        self._process = subprocess.Popen([program("node", "nodejs"), str(install() / "browser.mjs"), chromium],
+        driver = str(install(SOURCE, INSTALLED) / "browser.mjs")
+        self._process = subprocess.Popen([program("node", "nodejs"), driver, chromium],
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=INSTALLED,
                                          preexec_fn=die_with_parent, env={**os.environ, "HOME": str(INSTALLED)})
         return self
@@ -112,6 +78,7 @@ class Browser:
         return wait_until(there, timeout, f"{selector} says {passes!r}", pause=0.1)
 
     def picture(self, name: str, full: bool = True) -> None:
+        PICTURES.mkdir(exist_ok=True)
         self.do("shot", path=str(PICTURES / f"{name}.png"), full=full)
         print(f"    picture: {PICTURES / name}.png", file=sys.stderr)
 
@@ -122,7 +89,6 @@ class ConsoleCase(CrossfadeTest):
     @contextlib.contextmanager
     def browsing(self, rig: Rig, url: str = "", tolerated: tuple[str, ...] = (), **options: Any) -> Iterator[Browser]:
         """A browser at the console; afterwards it has done nothing that it must not."""
-        absent = [path for path in OTHER_PARTS if rig.admin.request("GET", path)[0] in NOT_HERE]
         with Browser() as browser:
             browser.open(url or f"http://{rig.admin.address}/", **options)
             yield browser
@@ -131,9 +97,7 @@ class ConsoleCase(CrossfadeTest):
         self.assertEqual(heard["violations"], [])
         hosts = {urlsplit(request).netloc for request in heard["requests"] if not request.startswith("blob:")}
         self.assertEqual(hosts, {rig.admin.address})
-        excused = (*absent, *tolerated)
-        said = [entry for entry in heard["console"]
-                if not any(urlsplit(entry["url"]).path == path for path in excused)]
+        said = [entry for entry in heard["console"] if urlsplit(entry["url"]).path not in tolerated]
         self.assertEqual(said, [])
 
     def start_rest(self, rig: Rig) -> None:

@@ -6,15 +6,13 @@ Node libraries are installed by `npm ci` in build/clients, once, from whatever r
 """
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 from harness import CrossfadeTest, RedisServer, main
+from node import install, program
 from stores import contents
 
 SOURCE = Path(__file__).resolve().parent / "clients"
@@ -24,36 +22,18 @@ PART = os.environ.get("CROSSFADE_CASE", "")  # only the cases whose name contain
 TIMEOUT = 240
 
 
-def install() -> Path:
-    """The directory with the Node cases and their libraries; nothing is fetched when they are already there."""
-    for program, package in (("node", "nodejs"), ("npm", "npm")):
-        if not shutil.which(program):
-            raise AssertionError(f"{program} is missing: install the package {package} (./run test does)")
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    with open(INSTALLED / "install.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two presets' tests may run at once
-        for path in (*SOURCE.glob("*.json"), *SOURCE.glob("*.mjs")):
-            shutil.copy(path, INSTALLED)
-        wanted = hashlib.sha256((SOURCE / "package-lock.json").read_bytes()).hexdigest()
-        stamp = INSTALLED / "node_modules" / "installed.sha256"
-        if not stamp.exists() or stamp.read_text() != wanted:
-            done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=INSTALLED,
-                                  capture_output=True, text=True, timeout=TIMEOUT)
-            if done.returncode != 0:
-                raise AssertionError(f"npm ci in {INSTALLED} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-            stamp.write_text(wanted)
-    return INSTALLED
-
-
 class ClientsTest(CrossfadeTest):
     def test_redis_py(self) -> None:
         self.drive(["/usr/bin/python3", str(SOURCE / "redis_py_cases.py")])
 
     def test_ioredis(self) -> None:
-        self.drive(["node", str(install() / "ioredis_cases.mjs")])
+        self.drive(self.node("ioredis_cases.mjs"))
 
     def test_node_redis_in_resp3(self) -> None:
-        self.drive(["node", str(install() / "node_redis_cases.mjs")])
+        self.drive(self.node("node_redis_cases.mjs"))
+
+    def node(self, cases: str) -> list[str]:
+        return [program("node", "nodejs"), str(install(SOURCE, INSTALLED) / cases)]
 
     def test_the_lock_file_names_no_registry(self) -> None:
         """npm ci then takes the registry that the machine is configured for. `npm install` writes them unless told not
@@ -64,18 +44,18 @@ class ClientsTest(CrossfadeTest):
         self.assertEqual([name for name, package in libraries.items() if "resolved" in package], [])
         self.assertEqual([name for name, package in libraries.items() if "integrity" not in package], [])
 
-    def drive(self, program: list[str]) -> None:
+    def drive(self, command: list[str]) -> None:
         rig = self.rig(old_args=SERVER_ARGS, new_args=SERVER_ARGS)
         alone = RedisServer("alone", rig.directory, SERVER_ARGS)
         self.addCleanup(alone.kill)
         alone.start()
-        asked = self.run_cases(program, alone.port)
+        asked = self.run_cases(command, alone.port)
         if asked["FAILED"]:
             self.fail("against a server alone, without the proxy:\n" + "\n".join(asked["FAILED"]))
         alone.kill()
 
         rig.admin.routing(compare=100, reads_new=50)
-        through = self.run_cases(program, rig.proxy.port)
+        through = self.run_cases(command, rig.proxy.port)
         self.say(f"{len(through['ok'])} of {len(asked['ok'])} cases")
         if through["FAILED"]:
             self.fail("through the proxy:\n" + "\n".join(through["FAILED"]))
@@ -84,19 +64,19 @@ class ClientsTest(CrossfadeTest):
         self.assertEqual(contents(rig.old.client), contents(rig.new.client), "also the groups of streams")
         self.assertEqual(status["reads"]["mismatched"], 0, rig.admin.mismatches()[:10])
 
-    def run_cases(self, program: list[str], port: int) -> dict[str, list[str]]:
+    def run_cases(self, command: list[str], port: int) -> dict[str, list[str]]:
         """The lines that begin with ok and with FAILED, without that word."""
         try:
-            done = subprocess.run([*program, str(port), PART], capture_output=True, text=True, timeout=TIMEOUT)
+            done = subprocess.run([*command, str(port), PART], capture_output=True, text=True, timeout=TIMEOUT)
         except subprocess.TimeoutExpired as late:
-            self.fail(f"{program} has not ended within {TIMEOUT} s:\n{(late.stdout or b'').decode()[-3000:]}")
+            self.fail(f"{command} has not ended within {TIMEOUT} s:\n{(late.stdout or b'').decode()[-3000:]}")
         lines: dict[str, list[str]] = {"ok": [], "FAILED": []}
         for line in done.stdout.splitlines():
             word, _, rest = line.partition(" ")
             if word in lines:
                 lines[word].append(rest)
         as_told = done.returncode == (1 if lines["FAILED"] else 0) and (lines["ok"] or lines["FAILED"])
-        self.assertTrue(as_told, f"{program} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        self.assertTrue(as_told, f"{command} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
         return lines
 
 

@@ -63,7 +63,7 @@ class ConsolePartsTest(ConsoleCase):
             self.live(browser)
             self.assertEqual(browser.evaluate(colour), light, "it is remembered")
 
-    # ---- parts that a proxy may lack, as their contracts have them ----
+    # ---- answers that a real proxy gives late or seldom, as their contracts have them ----
 
     def test_ramp_audit_checks_and_report_are_shown(self) -> None:
         rig = self.rig()

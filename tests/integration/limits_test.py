@@ -125,8 +125,9 @@ class ClientLimitsTest(LimitsCase):
             client.execute_command("SET", "k", b"x" * 100_000)
         with SlowReader(rig.proxy.port) as reader:
             sender = Sender(reader, encode("GET", "k") * 400)
-            figures = self.wait_reached(rig, "client_output")
-            self.assertGreater(figures["used"], 64 << 10)
+            self.wait_reached(rig, "client_output")
+            # The kernel takes more and more for the client, and may empty a full buffer once more; then it takes no more.
+            wait_until(lambda: self.limit(rig, "client_output")["used"] > 64 << 10, 30, "the output kept for the client")
             self.assert_others_served(rig)
             self.assertLess(self.limit(rig, "client_output")["used"], 8 * MIB, "40 MB were asked for")
             for _ in range(400):
@@ -251,7 +252,7 @@ class MemoryTest(LimitsCase):
             hoarder.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000000\r\n")
         senders = [Sender(hoarder, b"x" * 12 * MIB) for hoarder in hoarders]
         figures = self.wait_reached(rig, "memory")
-        self.assertGreater(figures["held"]["client_input"], 28 * MIB)
+        self.assertGreater(figures["peak"], 28 * MIB)
         # The largest has gone by and by; then the others are read from again, and new ones are let in.
         wait_until(lambda: self.limit(rig, "memory")["clients_dropped"] >= 1, 30, "one is dropped")
         wait_until(lambda: self.served(rig), 60, "others are served again")

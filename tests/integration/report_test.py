@@ -214,8 +214,10 @@ class ReportTest(CrossfadeTest):
             self.assertEqual({name: row["writes"] for name, row in rows.items() if row["writes"]}, dict(written))
             self.assertEqual(sum(row["compared"] for row in rows.values()), all_["reads_compared"])
             self.assertEqual(sum(row["mismatched"] or 0 for row in rows.values()), all_["reads_mismatched"])
-            counting = [row for row in rows.values() if row["reads"]]
-            covered = [row for row in counting if row["agreed"]["compared"] >= max(1, min(10, row["reads"]))]
+            counting = [row for row in rows.values() if row["comparable"]]
+            self.assertEqual({name for name, row in rows.items() if row["reads"] and not row["comparable"]},
+                             {"dump", "dumped:"} & set(rows))
+            covered = [row for row in counting if row["agreed"]["compared"] >= max(1, min(10, row["comparable"]))]
             self.assertEqual((report["coverage"][table]["seen"], report["coverage"][table]["covered"]),
                              (len(counting), len(covered)))
             self.assertAlmostEqual(self.criterion(report, table)["figure"], 100 * len(covered) / len(counting))

@@ -64,7 +64,8 @@ TEST(AdminGuardTest, OtherSitesPagesAreRefused) {
 // TLS ends before the proxy, which may be given another name in Host as well.
 TEST(AdminGuardTest, ReverseProxiesWork) {
   EXPECT_EQ(Asked({{"host", "fade.example"}, {"origin", "https://fade.example"}}, true), 0);
-  EXPECT_EQ(Asked({{"host", "127.0.0.1:6401"}, {"origin", "https://fade.example"}, {"sec-fetch-site", "same-origin"}}), 0);
+  EXPECT_EQ(Asked({{"host", "127.0.0.1:6401"}, {"origin", "https://fade.example"}, {"sec-fetch-site", "same-origin"}}),
+            0);
 }
 
 TEST(AdminGuardTest, APagesBodyIsJson) {

@@ -14,7 +14,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-Progress Half() {
+Progress HalfDone() {
   Progress progress;
   progress.title = "backfill";
   progress.done = 1234;
@@ -27,11 +27,11 @@ Progress Half() {
 
 TEST(ProgressTest, ABarAndALine) {
   EXPECT_EQ(
-      RenderBar(Half(), 200),
+      RenderBar(HalfDone(), 200),
       "backfill  [############------------]  50 %  1,234 of 2,468 keys  4,932/s  0:12 left  scanning \\x1b[31mold");
-  EXPECT_EQ(RenderProgressLine(Half()),
+  EXPECT_EQ(RenderProgressLine(HalfDone()),
             "backfill: 50 %, 1,234 of 2,468 keys  4,932/s  0:12 left  scanning \\x1b[31mold");
-  EXPECT_EQ(RenderBar(Half(), 30).size(), 30u);
+  EXPECT_EQ(RenderBar(HalfDone(), 30).size(), 30u);
   Progress unknown;
   unknown.title = "x";
   EXPECT_EQ(RenderProgressLine(unknown), "x: 0 keys");
@@ -68,7 +68,7 @@ class FollowTest : public testing::Test {
   }
   FollowEnd FollowFor(int64_t ms) {
     return FollowJob(pace_, [this, ms](Progress* progress) {
-      *progress = Half();
+      *progress = HalfDone();
       progress->over = slept_ms_ >= ms;
       return slept_ms_ < lost_ms_;
     });
@@ -98,7 +98,7 @@ TEST_F(FollowTest, NewsAreToldAboveTheLineAndOnce) {
   pace_.terminal = true;
   pace_.width = 200;
   FollowJob(pace_, [this](Progress* progress) {
-    *progress = Half();
+    *progress = HalfDone();
     if (slept_ms_ == 250) progress->news = {"one", "two"};
     progress->over = slept_ms_ >= 500;
     if (progress->over) progress->news = {"three"};

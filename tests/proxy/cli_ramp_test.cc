@@ -29,7 +29,7 @@ json Decision(int number, const std::string& decision, double reads_new) {
           {"figures", {{"elapsed_ms", number > 1 ? 1000 : 0}, {"compared", 1234}, {"mismatched", 2}}}};
 }
 
-json Ramp(const std::string& state, int step = 1, const json& decisions = json::array()) {
+json RampAnswer(const std::string& state, int step = 1, const json& decisions = json::array()) {
   return {{"state", state},
           {"steps", {1, 25, 100}},
           {"every_ms", 60'000},
@@ -49,25 +49,25 @@ json Ramp(const std::string& state, int step = 1, const json& decisions = json::
 }
 
 TEST(RampTextTest, OneLine) {
-  EXPECT_EQ(RampLine(Ramp("running", 2)), "running, step 2 of 3, new answers 25 %, 100 % in 0:31");
-  EXPECT_EQ(RampLine(Ramp("holding", 3)), "holding, step 3 of 3, new answers 25 %, done in 0:31: its reason");
-  EXPECT_EQ(RampLine(Ramp("tripped")), "tripped, step 1 of 3, new answers 25 %: its reason");
+  EXPECT_EQ(RampLine(RampAnswer("running", 2)), "running, step 2 of 3, new answers 25 %, 100 % in 0:31");
+  EXPECT_EQ(RampLine(RampAnswer("holding", 3)), "holding, step 3 of 3, new answers 25 %, done in 0:31: its reason");
+  EXPECT_EQ(RampLine(RampAnswer("tripped")), "tripped, step 1 of 3, new answers 25 %: its reason");
   EXPECT_EQ(RampLine({{"state", "idle"}}), "idle");
   EXPECT_EQ(RampLine(json::array()), "?, step ? of 0, new answers ? %") << "another version's";
 }
 
 TEST(RampTextTest, Whole) {
   EXPECT_EQ(RenderRamp({{"state", "idle"}}), "ramp: idle; start it with: crossfade ramp start\n");
-  const std::string text = RenderRamp(Ramp("holding", 2, {Decision(2, "hold", 25), Decision(1, "start", 1)}));
+  const std::string text = RenderRamp(RampAnswer("holding", 2, {Decision(2, "hold", 25), Decision(1, "start", 1)}));
   EXPECT_THAT(text, StartsWith("ramp: holding, step 2 of 3"));
   EXPECT_THAT(text, HasSubstr("  ok        mismatch_rate           0  limit 0.001         1,234 samples\n"));
   EXPECT_THAT(text, HasSubstr("  no data   p99_ratio               0  limit 2                 3 samples  too few\n"));
   EXPECT_THAT(text, HasSubstr("hold        25 %  because \\x1b[1m  (2 of 1,234 compared differ"));
   EXPECT_THAT(text, HasSubstr("start        1 %  because \\x1b[1m\n"));
-  EXPECT_THAT(RenderRamp(Ramp("done")), Not(HasSubstr("samples"))) << "nobody watches any more";
+  EXPECT_THAT(RenderRamp(RampAnswer("done")), Not(HasSubstr("samples"))) << "nobody watches any more";
   json many = json::array();
   for (int i = 0; i < 11; ++i) many.push_back(Decision(i, "pause", 1));
-  EXPECT_THAT(RenderRamp(Ramp("done", 1, many)), HasSubstr("… (crossfade ramp status --json)"));
+  EXPECT_THAT(RenderRamp(RampAnswer("done", 1, many)), HasSubstr("… (crossfade ramp status --json)"));
 }
 
 class RampCliTest : public CliTest {
@@ -76,7 +76,7 @@ class RampCliTest : public CliTest {
 };
 
 TEST_F(RampCliTest, StartSaysWhatWasAskedFor) {
-  Answer(Ramp("running"), 202);
+  Answer(RampAnswer("running"), 202);
   EXPECT_EQ(Run({"ramp",
                  "start",
                  "--steps",
@@ -122,7 +122,7 @@ TEST_F(RampCliTest, EveryActionAsksItsOwn) {
                {{"ramp", "abort"}, "DELETE /api/v1/ramp", "ramp: aborted; old answers all reads now"}};
   for (const auto& one : cases) {
     replies_.clear();
-    Answer(Ramp("paused"));
+    Answer(RampAnswer("paused"));
     EXPECT_EQ(Run(one.args), 0);
     EXPECT_THAT(calls_, ElementsAre(one.call));
     EXPECT_THAT(out(), StartsWith(one.said));
@@ -175,9 +175,9 @@ class RampWaitTest : public testing::Test {
 TEST_F(RampWaitTest, TellsEachDecisionOnce) {
   const json start = Decision(7, "start", 1), advance = Decision(8, "advance", 25), done = Decision(9, "done", 25);
   const json before = Decision(6, "done", 9);
-  EXPECT_EQ(Wait({Ramp("running", 1, json::array({start})), Ramp("running", 1, json::array({start})),
-                  Ramp("running", 2, {advance, start}), Ramp("running", 2, {advance, start}),
-                  Ramp("done", 2, {done, advance, start})}),
+  EXPECT_EQ(Wait({RampAnswer("running", 1, json::array({start})), RampAnswer("running", 1, json::array({start})),
+                  RampAnswer("running", 2, {advance, start}), RampAnswer("running", 2, {advance, start}),
+                  RampAnswer("done", 2, {done, advance, start})}),
             kExitDone);
   const std::string text = progress_.str();
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
@@ -187,8 +187,8 @@ TEST_F(RampWaitTest, TellsEachDecisionOnce) {
 
 TEST_F(RampWaitTest, AStatusBeginsWithWhatIsNew) {
   const json start = Decision(7, "start", 1), trip = Decision(8, "trip", 0);
-  EXPECT_EQ(Wait({Ramp("running", 1, json::array({start})), Ramp("running", 1, json::array({start})),
-                  Ramp("tripped", 1, {trip, start})},
+  EXPECT_EQ(Wait({RampAnswer("running", 1, json::array({start})), RampAnswer("running", 1, json::array({start})),
+                  RampAnswer("tripped", 1, {trip, start})},
                  1000, "status"),
             kExitNotTrue);
   EXPECT_THAT(progress_.str(), Not(HasSubstr("start")));
@@ -196,7 +196,7 @@ TEST_F(RampWaitTest, AStatusBeginsWithWhatIsNew) {
 }
 
 TEST_F(RampWaitTest, CtrlCEndsTheWatchingOnly) {
-  EXPECT_EQ(Wait({Ramp("running")}, 3), kExitNotTrue);
+  EXPECT_EQ(Wait({RampAnswer("running")}, 3), kExitNotTrue);
   EXPECT_THAT(err_.str(), HasSubstr("it goes on; take reads back with: crossfade ramp abort"));
 }
 

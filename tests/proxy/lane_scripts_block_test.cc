@@ -11,7 +11,7 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 
-const char kBody[] = "return redis.call('incr', KEYS[1])";
+const char kIncrScript[] = "return redis.call('incr', KEYS[1])";
 
 class LaneScriptsBlockTest : public LaneWorldTest {
  protected:
@@ -19,14 +19,14 @@ class LaneScriptsBlockTest : public LaneWorldTest {
     w.Start();
     scripts_ = std::make_unique<ScriptBook>(&w.config.scripts, size_t{1} << 20);
     w.lane->set_scripts(scripts_.get());
-    sha_ = Sha1Hex(kBody);
+    sha_ = Sha1Hex(kIncrScript);
   }
   std::unique_ptr<ScriptBook> scripts_;
   std::string sha_;
 };
 
 TEST_F(LaneScriptsBlockTest, AKnownScriptIsLoadedBeforeTheBlock) {
-  scripts_->Learn(kBody);
+  scripts_->Learn(kIncrScript);
   w.Send(1, {"MULTI"});
   w.Send(1, {"EVALSHA", sha_, "1", "k"});
   w.Send(1, {"EXEC"});
@@ -37,7 +37,7 @@ TEST_F(LaneScriptsBlockTest, AKnownScriptIsLoadedBeforeTheBlock) {
 
 TEST_F(LaneScriptsBlockTest, ABodyOfABlockIsLearned) {
   w.Send(1, {"MULTI"});
-  w.Send(1, {"EVAL", kBody, "1", "k"});
+  w.Send(1, {"EVAL", kIncrScript, "1", "k"});
   w.Send(1, {"EXEC"});
   old_store().Replies({kOk, kQueued, Array({Int(1)})});
   new_store().ReplyToAll(Int(1));

@@ -99,14 +99,14 @@ TEST_F(LedgerTest, FiguresAddUpOverRestarts) {
   Pass(100);
   counters_.reads_compared = 100;
   counters_.reads[1] = 7;
-  coverage_.Count(&Tally::compared, "get", "user:1", false);
+  coverage_.Count({.compared = 1}, "get", "user:1", false);
   latency_[0][0].Record(100);
   latency_[1][1].Record(5000);
   Pass(Ledger::kSaveMs);
   Kill();
   counters_.reads_compared = 20;
-  coverage_.Count(&Tally::compared, "get", "user:2", false);
-  coverage_.Count(&Tally::reads, "set", "x", false);
+  coverage_.Count({.compared = 1}, "get", "user:2", false);
+  coverage_.Count({.reads = 1}, "set", "x", false);
   latency_[0][0].Record(100);
   Pass(100);
   const LedgerFigures& figures = ledger_->Take();
@@ -127,13 +127,13 @@ TEST_F(LedgerTest, FiguresAddUpOverRestarts) {
 
 TEST_F(LedgerTest, WhatWasCountedBeforeTheStoresAgreedIsKeptApart) {
   counters_.writes_diverged = 5;
-  coverage_.Count(&Tally::compared, "get", "a", false);
+  coverage_.Count({.compared = 1}, "get", "a", false);
   Pass(100);
   ledger_->Tick();  // as right before the proxy says that they are synced
   synced_ = Synced::kYes;
   ledger_->Tick();
   counters_.writes_diverged = 6;
-  coverage_.Count(&Tally::compared, "get", "a", false);
+  coverage_.Count({.compared = 1}, "get", "a", false);
   Pass(100);
   const LedgerFigures& figures = ledger_->Take();
   EXPECT_EQ(figures.all.writes_diverged, 6u);
@@ -243,10 +243,10 @@ TEST_F(LedgerTest, ATornFileIsPutAsideAndTold) {
   Pass(Ledger::kSaveMs);
   const std::string whole = file();
   for (const std::string& torn : {whole.substr(0, whole.size() / 2), std::string(), std::string("[]"),
-                                  std::string("{\"format\": 1, \"instance\": \"cafe\"}"),
+                                  std::string("{\"format\": 2, \"instance\": \"cafe\"}"),
                                   [&] {
                                     nlohmann::json json = nlohmann::json::parse(whole);
-                                    json["format"] = 2;
+                                    json["format"] = 1;
                                     return json.dump();
                                   }(),
                                   [&] {
@@ -342,7 +342,7 @@ TEST_F(LedgerTest, TheFileIsBounded) {
   for (int life = 1; life <= kLives; ++life) {
     for (int i = 0; i < 10; ++i) {
       const std::string name = "command" + std::to_string(10 * life + i) + std::string(40, '\xff');
-      coverage_.Count(&Tally::reads, name, name + ":", false);
+      coverage_.Count({.reads = 1}, name, name + ":", false);
       SawMismatch(std::string(1000, '\x01'));
     }
     for (const int64_t ms : {int64_t{100}, Ledger::kUrgentMs}) {  // two spells

@@ -181,10 +181,10 @@ TEST(ReportPlot, WhateverWasCountedIsDrawn) {
 }
 
 TEST(ReportCollect, CoverageKnowsWhatCounts) {
-  const Tallies ever = {{"get", {100, 0, 50, 0}},    {"set", {0, 9, 0, 0}},    {"mget", {5, 0, 5, 0}},
-                        {"randomkey", {7, 0, 0, 0}}, {"x.read", {3, 0, 0, 0}}, {"eval_ro", {2, 0, 0, 0}},
-                        {"strlen", {40, 0, 29, 0}}};
-  const Tallies agreed = {{"get", {90, 0, 30, 0}}, {"mget", {5, 0, 5, 0}}, {"strlen", {40, 0, 29, 0}}};
+  const Tallies ever = {{"get", {100, 100, 0, 50, 0}},  {"set", {0, 0, 9, 0, 0}},    {"mget", {5, 5, 0, 5, 0}},
+                        {"randomkey", {7, 0, 0, 0, 0}}, {"x.read", {3, 0, 0, 0, 0}}, {"eval_ro", {2, 0, 0, 0, 0}},
+                        {"strlen", {40, 40, 0, 29, 0}}};
+  const Tallies agreed = {{"get", {90, 90, 0, 30, 0}}, {"mget", {5, 5, 0, 5, 0}}, {"strlen", {40, 40, 0, 29, 0}}};
   const auto rows = CoverageRows(ever, agreed, true, 30);
   std::map<std::string, std::string> told;
   for (const auto& row : rows) told[row.name] = !row.counts ? "-" : row.covered ? "yes" : "no";
@@ -202,9 +202,18 @@ TEST(ReportCollect, CoverageKnowsWhatCounts) {
 }
 
 TEST(ReportCollect, WhatWasNeverComparedIsNotCovered) {
-  const auto rows = CoverageRows({{"a:", {1, 0, 1, 0}}, {"(no key)", {9, 0, 0, 0}}}, {}, false, 0);
+  const auto rows = CoverageRows({{"a:", {1, 1, 0, 1, 0}}, {"(no key)", {9, 9, 0, 0, 0}}}, {}, false, 0);
   EXPECT_EQ(CoverageOf(rows).seen, 1u);
   EXPECT_EQ(CoverageOf(rows).covered, 0u);
+}
+
+TEST(ReportCollect, ReadsThatCannotBeComparedAreNotDemanded) {
+  const Tallies ever = {{"dumped:", {9, 0, 0, 0, 0}}, {"both:", {9, 2, 0, 2, 0}}, {"lacks:", {9, 3, 0, 2, 0}}};
+  const Tallies agreed = {{"both:", {9, 2, 0, 2, 0}}, {"lacks:", {9, 3, 0, 2, 0}}};
+  const CoverageFacts facts = CoverageOf(CoverageRows(ever, agreed, false, 30));
+  EXPECT_EQ(facts.seen, 2u);
+  EXPECT_EQ(facts.covered, 1u);
+  EXPECT_THAT(facts.uncovered, ElementsAre("lacks:"));
 }
 
 TEST(ReportCollect, TheAuditTrailSaysWho) {

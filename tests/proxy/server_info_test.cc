@@ -5,14 +5,14 @@
 namespace crossfade {
 namespace {
 
-ServerInfo Parse(const std::string& text) {
+ServerInfo InfoOf(const std::string& text) {
   ServerInfo info;
   ParseInfo(text, 1'000'000, &info);
   return info;
 }
 
 TEST(ServerInfoTest, Redis) {
-  const ServerInfo info = Parse(
+  const ServerInfo info = InfoOf(
       "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nuptime_in_seconds:60\r\nrole:master\r\n"
       "# Keyspace\r\ndb0:keys=5,expires=1,avg_ttl=0\r\ndb3:keys=7,expires=0,avg_ttl=0\r\n");
   EXPECT_EQ(info.product, "redis");
@@ -22,10 +22,10 @@ TEST(ServerInfoTest, Redis) {
   EXPECT_EQ(info.keys, 12);
   EXPECT_FALSE(info.is_replica);
   EXPECT_FALSE(info.eager_consumers);
-  EXPECT_TRUE(Parse("redis_version:7.2.0\r\n").eager_consumers);
-  EXPECT_TRUE(Parse("redis_version:8.0\r\n").eager_consumers);
-  EXPECT_FALSE(Parse("redis_version:6\r\nrole:slave\r\n").eager_consumers);
-  EXPECT_TRUE(Parse("redis_version:6\r\nrole:slave\r\n").is_replica);
+  EXPECT_TRUE(InfoOf("redis_version:7.2.0\r\n").eager_consumers);
+  EXPECT_TRUE(InfoOf("redis_version:8.0\r\n").eager_consumers);
+  EXPECT_FALSE(InfoOf("redis_version:6\r\nrole:slave\r\n").eager_consumers);
+  EXPECT_TRUE(InfoOf("redis_version:6\r\nrole:slave\r\n").is_replica);
 }
 
 TEST(ServerInfoTest, Replication) {
@@ -54,27 +54,28 @@ TEST(ServerInfoTest, Replication) {
 }
 
 TEST(ServerInfoTest, WhoClaimsARedisVersionMayBeAnother) {
-  const ServerInfo valkey = Parse("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n");
+  const ServerInfo valkey = InfoOf("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n");
   EXPECT_EQ(valkey.product, "valkey");
   EXPECT_EQ(valkey.version, "8.1.0");
-  const ServerInfo dragonfly = Parse("redis_version:7.2.0\r\ndragonfly_version:df-v1.25.1\r\n");
+  const ServerInfo dragonfly = InfoOf("redis_version:7.2.0\r\ndragonfly_version:df-v1.25.1\r\n");
   EXPECT_EQ(dragonfly.product, "dragonfly");
   EXPECT_EQ(dragonfly.run_id, "");
 }
 
 TEST(ServerInfoTest, AFieldIsAWholeLinesBeginning) {
-  EXPECT_EQ(Parse("master_run_id:no\r\nrun_id_x:no\r\nrun_id:yes\r\n").run_id, "yes");
-  EXPECT_EQ(Parse("run_id:last").run_id, "last");
-  EXPECT_EQ(Parse("").product, "redis");
-  EXPECT_EQ(Parse("db0:keys=,x").keys, 0);
+  EXPECT_EQ(InfoOf("master_run_id:no\r\nrun_id_x:no\r\nrun_id:yes\r\n").run_id, "yes");
+  EXPECT_EQ(InfoOf("run_id:last").run_id, "last");
+  EXPECT_EQ(InfoOf("").product, "redis");
+  EXPECT_EQ(InfoOf("db0:keys=,x").keys, 0);
 }
 
 TEST(ServerInfoTest, NumbersThatCannotBe) {
   const std::string most = "9223372036854775807";
-  const ServerInfo info = Parse("uptime_in_seconds:" + most + "\r\ndb0:keys=" + most + "\r\ndb1:keys=" + most + "\r\n");
+  const ServerInfo info =
+      InfoOf("uptime_in_seconds:" + most + "\r\ndb0:keys=" + most + "\r\ndb1:keys=" + most + "\r\n");
   EXPECT_LT(info.started_ms, 0);
   EXPECT_EQ(info.keys, int64_t{1} << 60);
-  EXPECT_EQ(Parse("uptime_in_seconds:-5\r\n").started_ms, 1'000'000);  // none has been started after now
+  EXPECT_EQ(InfoOf("uptime_in_seconds:-5\r\n").started_ms, 1'000'000);  // none has been started after now
 
   ClockReading reading;
   EXPECT_FALSE(ReadClock("*2\r\n$19\r\n" + most + "\r\n$1\r\n0\r\n", 0, 10, &reading));

@@ -10,13 +10,13 @@
 namespace crossfade {
 namespace {
 
-constexpr char kPath[] = "d/state.json";
+constexpr char kStatePath[] = "d/state.json";
 
 class StateFileTest : public testing::Test {
  protected:
   StateFileTest() : file_(*StateFile::Open(&storage_, "d")) {
     EXPECT_TRUE(file_->Save({}).ok());
-    saved_ = storage_.files[kPath];
+    saved_ = storage_.files[kStatePath];
   }
 
   // What is read when `from` stands as `to` in a file that was saved.
@@ -24,7 +24,7 @@ class StateFileTest : public testing::Test {
     std::string text = saved_;
     const size_t at = text.find(from);
     EXPECT_NE(at, std::string::npos) << from << " is not in " << text;
-    storage_.files[kPath] = text.replace(at, from.size(), to);
+    storage_.files[kStatePath] = text.replace(at, from.size(), to);
     return file_->Load().status();
   }
 

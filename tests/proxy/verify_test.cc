@@ -35,8 +35,8 @@ class Files : public Storage {
   std::map<std::string, std::string> files;
 };
 
-const std::string kString = "+string\r\n";
-const std::string kNone = "+none\r\n";
+const std::string kStringType = "+string\r\n";
+const std::string kNoType = "+none\r\n";
 
 class VerifyTest : public LaneWorldTest {
  protected:
@@ -93,9 +93,9 @@ class VerifyTest : public LaneWorldTest {
     return keys;
   }
   void AnswerStrings(const std::string& primary, const std::string& secondary) {
-    for (FakeBackend* store : {&old_store(), &new_store()}) store->Replies({kString, Int(-1), Int(60)});
-    old_store().Replies({kString, Int(-1), Bulk(primary)});
-    new_store().Replies({kString, Int(-1), Bulk(secondary)});
+    for (FakeBackend* store : {&old_store(), &new_store()}) store->Replies({kStringType, Int(-1), Int(60)});
+    old_store().Replies({kStringType, Int(-1), Bulk(primary)});
+    new_store().Replies({kStringType, Int(-1), Bulk(secondary)});
     Begun();
   }
   // The secondary's half, with nothing in it.
@@ -126,8 +126,8 @@ TEST_F(VerifyTest, EqualKeysAreEqual) {
   w.Advance(4);
   for (int i = 0; i < 2; ++i) {  // it is confirmed
     EXPECT_THAT(Begun(), ElementsAre("only"));
-    old_store().Replies({kNone, Int(-2), kNil});
-    new_store().Replies({kString, Int(-1), Int(60)});
+    old_store().Replies({kNoType, Int(-2), kNil});
+    new_store().Replies({kStringType, Int(-1), Int(60)});
     w.Advance(200);
   }
   EXPECT_EQ(result().state, VerifyState::kDone);

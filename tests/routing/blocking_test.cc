@@ -14,7 +14,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using Kind = BlockingForm::Kind;
+using FormKind = BlockingForm::Kind;
 
 std::string Text(const Request& request) {
   std::string text;
@@ -85,10 +85,10 @@ TEST(BlockingForm, KeysAndKinds) {
   EXPECT_THAT(FormOf("BRPOPLPUSH s d 0").keys, ElementsAre("s"));
   EXPECT_THAT(FormOf("BZMPOP 0 2 x y MIN").keys, ElementsAre("x", "y"));
   EXPECT_THAT(FormOf("XREAD BLOCK 0 STREAMS a b 0 $").keys, ElementsAre("a", "b"));
-  EXPECT_EQ(FormOf("BLMPOP 0 1 a LEFT").kind, Kind::kList);
-  EXPECT_EQ(FormOf("BZPOPMAX a 0").kind, Kind::kSortedSet);
-  EXPECT_EQ(FormOf("XREAD BLOCK 0 STREAMS a 0").kind, Kind::kStream);
-  EXPECT_EQ(FormOf("XREADGROUP GROUP g c BLOCK 0 STREAMS k >").kind, Kind::kStreamGroup);
+  EXPECT_EQ(FormOf("BLMPOP 0 1 a LEFT").kind, FormKind::kList);
+  EXPECT_EQ(FormOf("BZPOPMAX a 0").kind, FormKind::kSortedSet);
+  EXPECT_EQ(FormOf("XREAD BLOCK 0 STREAMS a 0").kind, FormKind::kStream);
+  EXPECT_EQ(FormOf("XREADGROUP GROUP g c BLOCK 0 STREAMS k >").kind, FormKind::kStreamGroup);
 }
 
 // A group, a consumer, a key or an id may be called as an option is.

@@ -69,11 +69,6 @@ TEST(RewriteCopy, AtTheEndOfTime) {
   EXPECT_LT(follow.expiries[0].window.from_ms, follow.expiries[0].window.to_ms);
 }
 
-Companion CompanionFor(std::string_view command) {
-  const Request request = MakeRequest(SplitWords(command));
-  return CompanionOf(*FindCommand(request.view()), request.view());
-}
-
 // The companions' bytes as text; their number must be the one returned.
 std::vector<std::string> Appended(std::string_view command) {
   const Request request = MakeRequest(SplitWords(command));

@@ -19,10 +19,10 @@ TEST(CoverageTest, PrefixesEndWithTheFirstColon) {
 
 TEST(CoverageTest, CountsByCommandAndByPrefix) {
   Coverage coverage;
-  coverage.Count(&Tally::reads, "get", "user:1", false);
-  coverage.Count(&Tally::reads, "mget", "user:2", false);
-  coverage.Count(&Tally::compared, "get", "user:1", false);
-  coverage.Count(&Tally::writes, "flushall", "", true);
+  coverage.Count({.reads = 1}, "get", "user:1", false);
+  coverage.Count({.reads = 1}, "mget", "user:2", false);
+  coverage.Count({.compared = 1}, "get", "user:1", false);
+  coverage.Count({.writes = 1}, "flushall", "", true);
   EXPECT_EQ(coverage.by_command().at("get").reads, 1u);
   EXPECT_EQ(coverage.by_command().at("get").compared, 1u);
   EXPECT_EQ(coverage.by_prefix().at("user:").reads, 2u);
@@ -33,7 +33,7 @@ TEST(CoverageTest, CountsByCommandAndByPrefix) {
 TEST(CoverageTest, NamesThatAreMadeUpCostNoMemory) {
   Coverage coverage;
   for (int i = 0; i < 10'000; ++i) {
-    coverage.Count(&Tally::reads, fmt::format("c{}", i), fmt::format("p{}:", i), false);
+    coverage.Count({.reads = 1}, fmt::format("c{}", i), fmt::format("p{}:", i), false);
   }
   EXPECT_LE(coverage.by_command().size(), Coverage::kMaxCommands + 1);
   EXPECT_LE(coverage.by_prefix().size(), Coverage::kMaxPrefixes + 1);

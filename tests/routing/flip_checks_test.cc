@@ -11,7 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
-using Kind = FlipCheck::Kind;
+using Veto = FlipCheck::Kind;
 
 class FlipChecksTest : public testing::Test {
  protected:
@@ -61,60 +61,60 @@ TEST_F(FlipChecksTest, EachThingThatStandsInTheWayIsNamedAlone) {
   struct Case {
     const char* check;
     std::function<void(FlipFacts*, Migration*)> change;
-    Kind kind;
+    Veto kind;
     bool by_force;
     const char* reason;
   };
   const Case cases[] = {
-      {"target", [](FlipFacts* f, Migration*) { f->to = Side::kOld; }, Kind::kNever, false,
+      {"target", [](FlipFacts* f, Migration*) { f->to = Side::kOld; }, Veto::kNever, false,
        "old is the primary already"},
       {"target_up",
        [](FlipFacts* f, Migration*) {
          f->target_up = false;
          f->target_error = "refused";
        },
-       Kind::kNever, false, "new is unreachable: refused"},
-      {"target_writable", [](FlipFacts* f, Migration*) { f->probe.target_error = "READONLY"; }, Kind::kNever, true,
+       Veto::kNever, false, "new is unreachable: refused"},
+      {"target_writable", [](FlipFacts* f, Migration*) { f->probe.target_error = "READONLY"; }, Veto::kNever, true,
        "new refuses writes: READONLY"},
-      {"primary_up", [](FlipFacts* f, Migration*) { f->primary_up = false; }, Kind::kNever, true,
+      {"primary_up", [](FlipFacts* f, Migration*) { f->primary_up = false; }, Veto::kNever, true,
        "the primary (old) is unreachable"},
       {"answers",
        [](FlipFacts* f, Migration*) {
          f->probe.state = FlipProbe::State::kUnanswered;
          f->probe.why = "silence";
        },
-       Kind::kWait, true, "silence"},
-      {"trust", [](FlipFacts*, Migration* m) { m->distrust = "came back empty"; }, Kind::kNever, true,
+       Veto::kWait, true, "silence"},
+      {"trust", [](FlipFacts*, Migration* m) { m->distrust = "came back empty"; }, Veto::kNever, true,
        "came back empty"},
-      {"no_replica", [](FlipFacts* f, Migration*) { f->target_is_replica = true; }, Kind::kNever, true, "is a replica"},
-      {"following", [](FlipFacts*, Migration* m) { m->routing.secondary = SecondaryMode::kJournal; }, Kind::kNever,
+      {"no_replica", [](FlipFacts* f, Migration*) { f->target_is_replica = true; }, Veto::kNever, true, "is a replica"},
+      {"following", [](FlipFacts*, Migration* m) { m->routing.secondary = SecondaryMode::kJournal; }, Veto::kNever,
        true, "does not follow"},
       {"synced",
        [](FlipFacts*, Migration* m) {
          m->synced = Synced::kCopying;
          m->unsynced_why = "half";
        },
-       Kind::kNever, true, "not synced (copying): half"},
-      {"clean", [](FlipFacts* f, Migration*) { f->dirty_keys = 1; }, Kind::kWait, true, "1 keys are dirty"},
-      {"clean", [](FlipFacts* f, Migration*) { f->everything_dirty = true; }, Kind::kWait, true, "everything is dirty"},
-      {"queue", [](FlipFacts* f, Migration*) { f->shedding = true; }, Kind::kWait, true, "overflowed"},
+       Veto::kNever, true, "not synced (copying): half"},
+      {"clean", [](FlipFacts* f, Migration*) { f->dirty_keys = 1; }, Veto::kWait, true, "1 keys are dirty"},
+      {"clean", [](FlipFacts* f, Migration*) { f->everything_dirty = true; }, Veto::kWait, true, "everything is dirty"},
+      {"queue", [](FlipFacts* f, Migration*) { f->shedding = true; }, Veto::kWait, true, "overflowed"},
       {"breaker",
        [](FlipFacts* f, Migration*) {
          f->breaker_closed = false;
          f->breaker_reason = "OOM";
        },
-       Kind::kWait, true, "OOM"},
-      {"lag", [](FlipFacts* f, Migration*) { f->lag_slots = 11; }, Kind::kWait, true, "lags by 11 slots"},
-      {"subscribers", [](FlipFacts* f, Migration*) { f->subscribers_missing = "2 are missing"; }, Kind::kWait, true,
+       Veto::kWait, true, "OOM"},
+      {"lag", [](FlipFacts* f, Migration*) { f->lag_slots = 11; }, Veto::kWait, true, "lags by 11 slots"},
+      {"subscribers", [](FlipFacts* f, Migration*) { f->subscribers_missing = "2 are missing"; }, Veto::kWait, true,
        "2 are missing"},
-      {"way_back", [](FlipFacts* f, Migration*) { f->probe.primary_error = "MISCONF"; }, Kind::kNever, true,
+      {"way_back", [](FlipFacts* f, Migration*) { f->probe.primary_error = "MISCONF"; }, Veto::kNever, true,
        "no way back"},
       {"preflight",
        [](FlipFacts* f, Migration*) {
          f->preflight_known = true;
          f->preflight_failed = "scripts: none";
        },
-       Kind::kNever, true, "scripts: none"},
+       Veto::kNever, true, "scripts: none"},
   };
   const FlipFacts good = facts_;
   const Migration trusted = migration_;

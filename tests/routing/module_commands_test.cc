@@ -47,7 +47,7 @@ std::string Rendered(const Entry& entry, bool resp3) {
   return out;
 }
 
-std::string Reply(const std::vector<Entry>& entries, bool resp3 = false) {
+std::string CommandReply(const std::vector<Entry>& entries, bool resp3 = false) {
   std::string out;
   AppendArrayHeader(&out, entries.size());
   for (const Entry& entry : entries) out += Rendered(entry, resp3);
@@ -68,15 +68,15 @@ class ModuleCommandsTest : public ::testing::Test {
 TEST_F(ModuleCommandsTest, PlacedByFlags) {
   for (bool resp3 : {false, true}) {
     ModuleCommands modules;
-    modules.Learn(Reply({{"my.get", 2, {"readonly", "fast"}, 1, 1, 1},
-                         {"my.set", -3, {"write", "denyoom"}, 1, -1, 2},
-                         {"my.admin", 1, {"admin", "write"}, 1, 1, 1},
-                         {"my.wait", 3, {"write", "blocking"}, 1, 1, 1},
-                         {"my.shout", 3, {"pubsub"}, 0, 0, 0},
-                         {"my.unnamed", -2, {"write"}, 0, 0, 0},
-                         {"my.movable", -2, {"write", "movablekeys"}, 1, 1, 1},
-                         {"my.neither", -2, {}, 1, 1, 1}},
-                        resp3));
+    modules.Learn(CommandReply({{"my.get", 2, {"readonly", "fast"}, 1, 1, 1},
+                                {"my.set", -3, {"write", "denyoom"}, 1, -1, 2},
+                                {"my.admin", 1, {"admin", "write"}, 1, 1, 1},
+                                {"my.wait", 3, {"write", "blocking"}, 1, 1, 1},
+                                {"my.shout", 3, {"pubsub"}, 0, 0, 0},
+                                {"my.unnamed", -2, {"write"}, 0, 0, 0},
+                                {"my.movable", -2, {"write", "movablekeys"}, 1, 1, 1},
+                                {"my.neither", -2, {}, 1, 1, 1}},
+                               resp3));
     const auto find = [&](std::string_view name) {
       const Request request = MakeRequest({name});
       return modules.Find(request.view());
@@ -99,19 +99,19 @@ TEST_F(ModuleCommandsTest, PlacedByFlags) {
 }
 
 TEST_F(ModuleCommandsTest, TheTableWins) {
-  modules_.Learn(Reply({{"get", 2, {"write"}, 1, 1, 1}, {"SET", -3, {"readonly"}, 1, 1, 1}}));
+  modules_.Learn(CommandReply({{"get", 2, {"write"}, 1, 1, 1}, {"SET", -3, {"readonly"}, 1, 1, 1}}));
   EXPECT_EQ(modules_.size(), 0u);
   EXPECT_EQ(Find("GET k"), nullptr);
 }
 
 TEST_F(ModuleCommandsTest, SubcommandsAndCase) {
-  modules_.Learn(Reply({{"My.Box",
-                         -2,
-                         {},
-                         0,
-                         0,
-                         0,
-                         {{"my.box|Get", 3, {"readonly"}, 2, 2, 1}, {"my.box|put", 4, {"write"}, 2, 2, 1}}}}));
+  modules_.Learn(CommandReply({{"My.Box",
+                                -2,
+                                {},
+                                0,
+                                0,
+                                0,
+                                {{"my.box|Get", 3, {"readonly"}, 2, 2, 1}, {"my.box|put", 4, {"write"}, 2, 2, 1}}}}));
   EXPECT_EQ(Find("MY.BOX gEt k")->name, "my.box|get");
   EXPECT_EQ(Find("my.box PUT k v")->route, Route::kWrite);
   const CommandRow* put = Find("my.box put k v");
@@ -122,12 +122,12 @@ TEST_F(ModuleCommandsTest, SubcommandsAndCase) {
 }
 
 TEST_F(ModuleCommandsTest, WhatIsHereStays) {
-  modules_.Learn(Reply({{"my.x", 2, {"readonly"}, 1, 1, 1}}));
+  modules_.Learn(CommandReply({{"my.x", 2, {"readonly"}, 1, 1, 1}}));
   const CommandRow* row = Find("my.x k");
   std::vector<Entry> many;
   for (int i = 0; i < 300; ++i) many.push_back({"m" + std::to_string(i), 2, {"readonly"}, 1, 1, 1});
   many.push_back({"my.x", 9, {"write"}, 1, 1, 1});
-  modules_.Learn(Reply(many));
+  modules_.Learn(CommandReply(many));
   EXPECT_EQ(Find("my.x k"), row);  // commands in flight point at it
   EXPECT_EQ(row->name, "my.x");
   EXPECT_EQ(row->arity, 2);
@@ -153,7 +153,7 @@ TEST_F(ModuleCommandsTest, IsBounded) {
   std::vector<Entry> many;
   for (int i = 0; i < 5000; ++i) many.push_back({"m" + std::to_string(i), 2, {"readonly"}, 1, 1, 1});
   many.insert(many.begin(), {std::string(200, 'x'), 2, {"readonly"}, 1, 1, 1});
-  modules_.Learn(Reply(many));
+  modules_.Learn(CommandReply(many));
   EXPECT_EQ(modules_.size(), 4096u);
   EXPECT_EQ(Find(std::string(200, 'x')), nullptr);
   EXPECT_EQ(Find("m1 " + std::string(1000, 'y'))->name, "m1");
@@ -162,7 +162,7 @@ TEST_F(ModuleCommandsTest, IsBounded) {
 // No keys of theirs leave the request, whatever places the server claims.
 TEST_F(ModuleCommandsTest, PlacesOutsideOfTheRequest) {
   modules_.Learn(
-      Reply({{"a", -1, {"write"}, 5, 1, 1}, {"b", -1, {"write"}, 1, 900, 0}, {"c", -1, {"write"}, 1, -9, -3}}));
+      CommandReply({{"a", -1, {"write"}, 5, 1, 1}, {"b", -1, {"write"}, 1, 900, 0}, {"c", -1, {"write"}, 1, -9, -3}}));
   for (const char* text : {"a", "a x", "b", "b x y", "c x y", "c"}) {
     const CommandRow* row = Find(text);
     for (uint32_t key : FindKeys(*row, request_.view())) EXPECT_LT(key, request_.view().argc()) << text;
@@ -170,7 +170,7 @@ TEST_F(ModuleCommandsTest, PlacesOutsideOfTheRequest) {
 }
 
 TEST_F(ModuleCommandsTest, SessionsFindThem) {
-  modules_.Learn(Reply({{"my.get", 2, {"readonly"}, 1, 1, 1}, {"my.un", -2, {"write"}, 0, 0, 0}}));
+  modules_.Learn(CommandReply({{"my.get", 2, {"readonly"}, 1, 1, 1}, {"my.un", -2, {"write"}, 0, 0, 0}}));
   ServiceFacts facts;
   facts.modules = &modules_;
   Session session(1, "a", &facts);

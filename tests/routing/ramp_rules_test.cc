@@ -14,7 +14,7 @@ using testing::IsEmpty;
 constexpr int64_t kEvery = 60'000;
 
 // A step that is over, and in which all was well.
-RampFigures Good() {
+RampFigures GoodFigures() {
   RampFigures figures;
   figures.elapsed_ms = kEvery;
   figures.compared = 1000;
@@ -87,7 +87,7 @@ TEST(SurelyAboveTest, Edges) {
 // --- The clock, and no data ------------------------------------------------------------------------------------------
 
 TEST(RampRulesTest, AdvancesOnceTheStepIsOver) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   EXPECT_EQ(Judge(figures).move, RampMove::kAdvance);
   EXPECT_THAT(Judge(figures).reason, IsEmpty());
   EXPECT_EQ(Judge(figures).guardrails.size(), 7u);
@@ -110,7 +110,7 @@ TEST(RampRulesTest, NoDataHolds) {
 
 TEST(RampRulesTest, EachKindOfDataIsNeeded) {
   const auto hold = [](auto&& spoil) {
-    RampFigures figures = Good();
+    RampFigures figures = GoodFigures();
     spoil(&figures, 200);
     EXPECT_EQ(Judge(figures).move, RampMove::kAdvance) << "just enough";
     spoil(&figures, 199);
@@ -127,7 +127,7 @@ TEST(RampRulesTest, EachKindOfDataIsNeeded) {
 // --- Mismatches ------------------------------------------------------------------------------------------------------
 
 TEST(RampRulesTest, OneInAHundredTripsWithinSomeHundredReads) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.elapsed_ms = 100;
   figures.compared = 140;
   figures.mismatched = 2;
@@ -140,7 +140,7 @@ TEST(RampRulesTest, OneInAHundredTripsWithinSomeHundredReads) {
 }
 
 TEST(RampRulesTest, OneReadTripsNothingAlone) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   for (uint64_t compared : {1, 5, 20, 199}) {
     figures.compared = compared;
     figures.mismatched = 1;
@@ -154,7 +154,7 @@ TEST(RampRulesTest, OneReadTripsNothingAlone) {
 }
 
 TEST(RampRulesTest, FewReadsTripNothing) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.compared = figures.mismatched = 19;
   EXPECT_EQ(Judge(figures).move, RampMove::kHold);
   figures.compared = figures.mismatched = 20;
@@ -164,7 +164,7 @@ TEST(RampRulesTest, FewReadsTripNothing) {
 TEST(RampRulesTest, WithALimitOfNoneTheFirstTrips) {
   RampConfig limits;
   limits.max_mismatch_rate = 0;
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   EXPECT_EQ(Judge(figures, limits).move, RampMove::kAdvance);
   figures.mismatched = 1;
   EXPECT_EQ(Judge(figures, limits).move, RampMove::kTrip);
@@ -175,7 +175,7 @@ TEST(RampRulesTest, WithALimitOfNoneTheFirstTrips) {
 TEST(RampRulesTest, ALimitOfAllTripsNever) {
   RampConfig limits;
   limits.max_mismatch_rate = 1;
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.mismatched = figures.compared;
   EXPECT_EQ(Judge(figures, limits).move, RampMove::kAdvance);
 }
@@ -183,7 +183,7 @@ TEST(RampRulesTest, ALimitOfAllTripsNever) {
 // --- Errors ----------------------------------------------------------------------------------------------------------
 
 TEST(RampRulesTest, ErrorsTrip) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.answered = 980;
   figures.failed = 20;
   EXPECT_EQ(Judge(figures).move, RampMove::kTrip);
@@ -198,7 +198,7 @@ TEST(RampRulesTest, ErrorsTrip) {
 // --- Latency ---------------------------------------------------------------------------------------------------------
 
 TEST(RampRulesTest, P99Trips) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.old_p99_us = 4000;
   figures.new_p99_us = 8000;
   EXPECT_EQ(SlowUs({}, 4000), 8000);
@@ -217,7 +217,7 @@ TEST(RampRulesTest, P99Trips) {
 }
 
 TEST(RampRulesTest, P99BelowTheFloorIsNeverSlow) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.old_p99_us = 30;
   figures.new_p99_us = 60;
   figures.new_slow = 0;
@@ -232,7 +232,7 @@ TEST(RampRulesTest, P99BelowTheFloorIsNeverSlow) {
 }
 
 TEST(RampRulesTest, P99OfFewReadsSaysNothing) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.new_timed = 199;
   figures.new_slow = 199;
   figures.new_p99_us = 1'000'000;
@@ -271,7 +271,7 @@ TEST(RampRulesTest, DirtyKeysTripAtOnce) {
 }
 
 TEST(RampRulesTest, AnAbsentNewHoldsAndThenTrips) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.down_ms = 1;
   EXPECT_EQ(Judge(figures).move, RampMove::kHold);
   EXPECT_THAT(Judge(figures).reason, HasSubstr("down_ms 1: new is not to be reached"));
@@ -291,7 +291,7 @@ TEST(RampRulesTest, WhatForbidsShiftingTripsAtOnce) {
 }
 
 TEST(RampRulesTest, AllThatTripIsTold) {
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   figures.mismatched = 100;
   figures.dirty_keys = 5000;
   EXPECT_THAT(Judge(figures).reason, HasSubstr("mismatch_rate 10 % "));
@@ -305,7 +305,7 @@ TEST(RampRulesTest, LimitsAreTheConfigurations) {
   limits.max_down_ms = 5;
   limits.min_samples = 10'000;
   limits.max_error_rate = 0.5;
-  RampFigures figures = Good();
+  RampFigures figures = GoodFigures();
   EXPECT_EQ(Judge(figures, limits).move, RampMove::kHold) << "too few samples";
   figures.failed = 500;
   EXPECT_EQ(Judge(figures, limits).move, RampMove::kHold);

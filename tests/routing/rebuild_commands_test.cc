@@ -50,13 +50,13 @@ std::string Bulks(const std::vector<std::string>& texts) {
   return Array(items);
 }
 
-const WriteTimes kTimes = {.sent_ms = 1000, .read_ms = 1010, .primary_offset_ms = 5, .secondary_offset_ms = 100};
+const WriteTimes kRebuildTimes = {.sent_ms = 1000, .read_ms = 1010, .primary_offset_ms = 5, .secondary_offset_ms = 100};
 
 // --- In one slot -----------------------------------------------------------------------------------------------------
 
 std::vector<std::string> Whole(ValueType type, const std::string& pttl, const std::string& value) {
   Follow follow;
-  RewriteWhole(type, "k", pttl, value, true, kTimes, &follow);
+  RewriteWhole(type, "k", pttl, value, true, kRebuildTimes, &follow);
   if (follow.unknown) return {"unknown"};
   const std::vector<std::string> commands = Commands(follow.bytes);
   EXPECT_EQ(follow.expectations.size(), commands.size());
@@ -129,7 +129,7 @@ class Pieces {
   std::vector<std::string> Next() { return Commands(reader_->Next().bytes); }
   std::vector<std::string> Take(const std::vector<std::string>& replies) {
     CommandBatch out;
-    const absl::Status taken = reader_->Take(replies, kTimes, &out);
+    const absl::Status taken = reader_->Take(replies, kRebuildTimes, &out);
     if (!taken.ok()) return {std::string(taken.message())};
     const std::vector<std::string> commands = Commands(out.bytes);
     EXPECT_EQ(static_cast<size_t>(out.count), commands.size());

@@ -16,11 +16,6 @@ using ::testing::IsEmpty;
 
 const RewriteOptions kLength9 = {.companions = {":9\r\n"}};
 
-Companion CompanionFor(std::string_view command) {
-  const Request request = MakeRequest(SplitWords(command));
-  return CompanionOf(*FindCommand(request.view()), request.view());
-}
-
 TEST(RewriteSet, ComparedWithTheOldValue) {
   EXPECT_THAT(Emitted("SET k v IFEQ old", kOk), ElementsAre("SET k v => ok"));
   EXPECT_THAT(Emitted("SET k v IFEQ old", kNil), IsEmpty());

@@ -13,6 +13,7 @@
 #include "protocol/request.h"
 #include "protocol/resp_parser.h"
 #include "routing/command_table.h"
+#include "routing/companion.h"
 #include "routing/rewrite.h"
 
 namespace crossfade {
@@ -38,6 +39,11 @@ inline std::vector<std::string_view> SplitWords(std::string_view text) {
     if (space == std::string_view::npos) return words;
     text.remove_prefix(space + 1);
   }
+}
+
+inline Companion CompanionFor(std::string_view command) {
+  const Request request = MakeRequest(SplitWords(command));
+  return CompanionOf(*FindCommand(request.view()), request.view());
 }
 
 inline std::string DescribeExpectation(const Expectation& expectation) {

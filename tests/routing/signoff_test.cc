@@ -22,7 +22,7 @@ FlipRecord To(Side side, bool forced = false) {
 }
 
 // All that the defaults demand, and no more.
-SignoffFacts Good() {
+SignoffFacts GoodFacts() {
   SignoffFacts facts;
   facts.now_ms = kNow;
   facts.compared = 100'000;
@@ -53,7 +53,7 @@ Criterion Find(const std::string& name, const SignoffFacts& facts, const Signoff
 using Change = std::function<void(SignoffFacts*)>;
 
 Verdict Of(const std::string& name, const Change& change, const SignoffConfig& demands = {}) {
-  SignoffFacts facts = Good();
+  SignoffFacts facts = GoodFacts();
   change(&facts);
   const Criterion criterion = Find(name, facts, demands);
   EXPECT_FALSE(criterion.demands.empty()) << name;
@@ -65,11 +65,11 @@ Verdict Of(const std::string& name, const Change& change, const SignoffConfig& d
 }
 
 TEST(Signoff, WhatTheDefaultsDemandPasses) {
-  for (const Criterion& criterion : JudgeSignoff({}, Good())) {
+  for (const Criterion& criterion : JudgeSignoff({}, GoodFacts())) {
     EXPECT_EQ(criterion.verdict, Verdict::kPass) << criterion.name << ": " << criterion.found;
     EXPECT_THAT(criterion.remedy, IsEmpty()) << criterion.name;
   }
-  EXPECT_EQ(TotalVerdict(JudgeSignoff({}, Good())), Verdict::kPass);
+  EXPECT_EQ(TotalVerdict(JudgeSignoff({}, GoodFacts())), Verdict::kPass);
 }
 
 // The worst that a report can do. Whatever is demanded, of nothing nothing follows.
@@ -101,7 +101,7 @@ TEST(Signoff, NothingIsNeverAPass) {
 TEST(Signoff, ComparisonsThatDecidedNothingAreNoSample) {
   EXPECT_EQ(Of("mismatches", [](SignoffFacts* f) { f->expiring = f->compared; }), Verdict::kInsufficient);
   const Criterion rate = Find("mismatch_rate", [] {
-    SignoffFacts facts = Good();
+    SignoffFacts facts = GoodFacts();
     facts.expiring = 40'000;
     return facts;
   }());
@@ -133,7 +133,7 @@ TEST(Signoff, TheMismatchRateIsJudgedByItsBound) {
   demands.max_mismatches = 1000;
   demands.min_compared = 1;
   const auto of = [&](uint64_t mismatched, uint64_t compared) {
-    SignoffFacts facts = Good();
+    SignoffFacts facts = GoodFacts();
     facts.mismatched = mismatched;
     facts.compared = compared;
     return Find("mismatch_rate", facts, demands);
@@ -173,7 +173,7 @@ TEST(Signoff, Coverage) {
   EXPECT_EQ(Of("commands", [](SignoffFacts* f) { f->commands = {10, 9, {"geopos"}}; }), Verdict::kInsufficient);
   EXPECT_EQ(Of("prefixes", [](SignoffFacts* f) { f->prefixes = {20, 18, {"a:", "b:"}}; }), Verdict::kInsufficient);
   EXPECT_EQ(Of("prefixes", [](SignoffFacts* f) { f->prefixes = {0, 0, {}}; }), Verdict::kInsufficient);
-  SignoffFacts facts = Good();
+  SignoffFacts facts = GoodFacts();
   facts.commands = {10, 5, {"geopos", "lcs"}};
   EXPECT_THAT(Find("commands", facts).found, HasSubstr("5 of 10 (50 %); not: geopos, lcs, …"));
 }
@@ -247,7 +247,7 @@ TEST(Signoff, Rollback) {
   EXPECT_EQ(of({To(Side::kNew, true), To(Side::kOld)}), Verdict::kInsufficient);
   SignoffConfig none;
   none.rollback = false;
-  SignoffFacts facts = Good();
+  SignoffFacts facts = GoodFacts();
   facts.flips.clear();
   EXPECT_EQ(Find("rollback", facts, none).verdict, Verdict::kPass);
 }
@@ -266,7 +266,7 @@ TEST(Signoff, Restarts) {
 }
 
 TEST(Signoff, GapsAreShortOrVerified) {
-  const int64_t verified = Good().verification.started_ms;
+  const int64_t verified = GoodFacts().verification.started_ms;
   const auto of = [](int64_t from_ms, int64_t span_ms) {
     return Of("gaps", [&](SignoffFacts* f) { f->gaps = {{from_ms, from_ms + span_ms}}; });
   };
@@ -292,7 +292,7 @@ TEST(Signoff, Preflight) {
 }
 
 TEST(Signoff, FailWinsOverInsufficient) {
-  SignoffFacts facts = Good();
+  SignoffFacts facts = GoodFacts();
   facts.compared = 10;
   EXPECT_EQ(TotalVerdict(JudgeSignoff({}, facts)), Verdict::kInsufficient);
   facts.mismatched = 1;

@@ -48,10 +48,12 @@ void Settle::Touch(int db, std::string_view key) {
     waiting_.splice(waiting_.end(), waiting_, found->second);
     return;
   }
-  if (waiting_.size() >= static_cast<size_t>(config_->limits.settle_keys)) {
+  const auto most = static_cast<size_t>(config_->limits.settle_keys);
+  if (waiting_.size() >= most || name_bytes_ + name.size() > most * DirtySet::kNameBytes) {
     ++counters_->settle_left_out;
     return;
   }
+  name_bytes_ += name.size();
   waiting_.push_back({name, now_us});
   by_name_[Lookup(waiting_.back().name)] = std::prev(waiting_.end());
   if (!timer_on_) Schedule();
@@ -115,6 +117,7 @@ void Settle::CheckFront() {
   by_name_.erase(Lookup(waiting_.front().name));
   const std::string name = std::move(waiting_.front().name);
   waiting_.pop_front();
+  name_bytes_ -= name.size();
   const int db = DatabaseOf(name);
   const std::string key = name.substr(kDatabaseBytes);
   if (dirty_->Contains(db, key)) return;

@@ -2,10 +2,11 @@
 // module writes, effects of private connections), and a share of all other writes (DESIGN.md, section 5). What differs
 // is made dirty, so that it is repaired. This also finds what writers did that reach a store without this proxy.
 //
-// A key waits in the order of its last touch, at most limits.settle_keys of them; beyond, further ones are left out,
-// and counted. It is compared (proxy/key_check) when it has been quiet for settle.quiet_ms, at most
-// settle.keys_per_second, and only while both stores are up, following and synced. Touched during its check, it is
-// checked again later. A dirty key is dropped: its repair copies it. Owned by Proxy; runs on the loop thread.
+// A key waits in the order of its last touch, at most limits.settle_keys of them, with names of
+// DirtySet::kNameBytes for each on the whole; beyond, further ones are left out, and counted. It is compared
+// (proxy/key_check) when it has been quiet for settle.quiet_ms, at most settle.keys_per_second, and only while both
+// stores are up, following and synced. Touched during its check, it is checked again later. A dirty key is dropped: its
+// repair copies it. Owned by Proxy; runs on the loop thread.
 #pragma once
 
 #include <cstddef>
@@ -82,6 +83,7 @@ class Settle {
   KeyCheck* check_;
   std::function<void()> wake_repair_;
   Entries waiting_;
+  size_t name_bytes_ = 0;                                              // of waiting_
   absl::flat_hash_map<absl::string_view, Entries::iterator> by_name_;  // names of the entries
   absl::flat_hash_set<std::string> checking_;  // names; a key that is touched meanwhile waits as well
   std::unique_ptr<Timer> timer_;

@@ -64,10 +64,11 @@ std::string_view DirtySet::Compose(int db, std::string_view key) const {
 
 // A key that is remembered from now on, as the last to be copied; null when there are too many.
 DirtySet::Entry* DirtySet::Add(std::string_view name, uint64_t order) {
-  if (entries_.size() >= max_keys_) {
+  if (entries_.size() >= max_keys_ || name_bytes_ + name.size() > max_keys_ * kNameBytes) {
     MarkEverything(order);
     return nullptr;
   }
+  name_bytes_ += name.size();
   const auto added = entries_.emplace(std::string(name), Entry{}).first;
   added->second.ticket = ++last_ticket_;
   ready_.push_back({added->second.ticket, added->first});
@@ -137,6 +138,13 @@ void DirtySet::Compact() {
   }
 }
 
+void DirtySet::ForgetKeys() {
+  entries_.clear();
+  ready_.clear();
+  waiting_.clear();
+  name_bytes_ = 0;
+}
+
 void DirtySet::MarkEverything(uint64_t order) {
   ++overflows_;
   everything_ = true;
@@ -145,16 +153,12 @@ void DirtySet::MarkEverything(uint64_t order) {
     log_->SetEverything(true);  // before the single keys are forgotten
     log_->Clear();
   }
-  entries_.clear();
-  ready_.clear();
-  waiting_.clear();
+  ForgetKeys();
 }
 
 void DirtySet::Forget() {
   everything_ = false;
-  entries_.clear();
-  ready_.clear();
-  waiting_.clear();
+  ForgetKeys();
   if (log_ == nullptr) return;
   log_->Clear();
   log_->SetEverything(false);
@@ -202,6 +206,7 @@ bool DirtySet::CopyDone(const Key& key, uint64_t copy_order) {
   if (found->second.order > copy_order && !FAULT(kCopyIgnoresOrder))
     return false;  // a later slot made it dirty again, and has queued it
   if (log_ != nullptr) log_->Erase(found->second.logged);
+  name_bytes_ -= found->first.size();
   entries_.erase(found);
   ++repaired_;
   return true;

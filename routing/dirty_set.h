@@ -4,8 +4,8 @@
 // Every mark carries the order number of the lane slot that caused it. A copy is a slot too: it resolves a key only if
 // no slot after the copy's has marked it again. When there are too many keys to remember, everything is dirty instead:
 // single keys are forgotten, and only a sweep that began afterwards may say otherwise.
-// Bounded by the limit given at construction. What is marked is in the KeyLog before Mark returns, so a crash of the
-// process forgets nothing. Not thread-safe.
+// Bounded by the limit given at construction, in keys and in the bytes of their names. What is marked is in the KeyLog
+// before Mark returns, so a crash of the process forgets nothing. Not thread-safe.
 #pragma once
 
 #include <array>
@@ -46,6 +46,9 @@ class DirtySet {
     int db = 0;
     std::string name;
   };
+
+  // What the names may hold altogether, for each key that is allowed: longer ones leave room for fewer keys.
+  static constexpr size_t kNameBytes = 256;
 
   explicit DirtySet(size_t max_keys) : max_keys_(max_keys) {}
   // With more keys than that, the next mark makes everything dirty.
@@ -109,6 +112,7 @@ class DirtySet {
   };
   bool Counts(const Place& place) const;
   Entry* Add(std::string_view name, uint64_t order);
+  void ForgetKeys();
   void TidyLog();
   // Forgets places that don't count once they are the most, so that the queues are bounded by the entries.
   void Compact();
@@ -120,6 +124,7 @@ class DirtySet {
   absl::flat_hash_map<std::string, Entry> entries_;
   std::deque<Place> ready_;
   absl::btree_multimap<int64_t, Place> waiting_;  // by the time of the next attempt
+  size_t name_bytes_ = 0;                         // of entries_
   bool everything_ = false;
   uint64_t everything_order_ = 0;
   uint64_t last_ticket_ = 0;

@@ -247,6 +247,16 @@ TEST_F(SettleTest, WhatCantBeComparedIsCounted) {
   EXPECT_TRUE(w.dirty.clean());
 }
 
+TEST_F(SettleTest, I9LongNamesLeaveRoomForFewerKeys) {
+  for (char name : {'a', 'b', 'c'}) settle_->Touch(0, std::string(500, name));
+  EXPECT_EQ(settle_->waiting(), 2u);
+  EXPECT_EQ(w.counters.settle_left_out, 1u);
+  w.Advance(100);
+  for (int i = 0; i < 2; ++i) AnswerGone();
+  settle_->Touch(0, std::string(1000, 'd'));
+  EXPECT_EQ(settle_->waiting(), 1u) << "there is room again";
+}
+
 TEST_F(SettleTest, I9BeyondTheLimitKeysAreLeftOut) {
   for (const char* key : {"a", "b", "c", "d", "e", "f"}) settle_->Touch(0, key);
   settle_->Touch(0, "a");  // waits already

@@ -132,6 +132,23 @@ TEST(DirtySet, ManyCopiesThatNobodyTookLeaveTheOrderRight) {
   EXPECT_EQ(Take(&set), "");
 }
 
+TEST(DirtySet, I9LongNamesLeaveRoomForFewerKeys) {
+  constexpr size_t kKeys = 8;
+  DirtySet set(kKeys);
+  const auto mark = [&set](char name) { set.Mark(0, std::string(2 * DirtySet::kNameBytes, name), kCause, 1); };
+  for (char name : {'a', 'b', 'c'}) mark(name);
+  EXPECT_TRUE(set.CopyDone({0, std::string(2 * DirtySet::kNameBytes, 'b')}, 2)) << "which makes room";
+  mark('d');
+  EXPECT_FALSE(set.everything());
+  EXPECT_EQ(set.size(), 3u);
+  mark('e');
+  EXPECT_TRUE(set.everything());
+  EXPECT_EQ(set.size(), 0u);
+  EXPECT_TRUE(set.SweepDone(2));
+  for (char name : {'a', 'b', 'c'}) mark(name);
+  EXPECT_FALSE(set.everything()) << "what was forgotten takes no room";
+}
+
 TEST(DirtySet, OverflowsIntoEverything) {
   DirtySet set(2);
   set.Mark(0, "a", kCause, 1);

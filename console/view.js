@@ -5,8 +5,10 @@ import { at, bytes, count, duration, formats, micros, moment, ms, percent, perSe
 
 const $ = (id) => document.getElementById(id);
 
+// A percent sign stays on the line of its number.
 export function put(element, value) {
-  if (element.textContent !== value) element.textContent = value;
+  const text = value.replaceAll(" %", "\u00a0%");
+  if (element.textContent !== text) element.textContent = text;
 }
 
 // A word with its colour; the word says it, the colour only helps.

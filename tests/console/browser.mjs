@@ -68,7 +68,7 @@ const commands = {
   fill: ({ selector, value }) => page.fill(selector, value),
   choose: ({ selector, value }) => page.selectOption(selector, value),
   press: ({ key }) => page.keyboard.press(key),
-  text: ({ selector }) => page.innerText(selector),
+  text: async ({ selector }) => (await page.innerText(selector)).replaceAll("\u00a0", " "),
   evaluate: ({ code }) => page.evaluate(code),
   reload: () => page.reload().then(() => null),
   async download({ selector, path }) {

@@ -62,7 +62,8 @@ class ConsoleTest(ConsoleCase):
     def equal_figures(self, rig: Rig, browser: Browser) -> int:
         """How many figures are the API's; AssertionError when one isn't."""
         shown = browser.evaluate(
-            "[...document.querySelectorAll('[data-f]')].map((e) => [e.dataset.f, e.dataset.as ?? '', e.textContent])")
+            "[...document.querySelectorAll('[data-f]')].map((e) =>"
+            " [e.dataset.f, e.dataset.as ?? '', e.textContent.replaceAll('\\u00a0', ' ')])")
         status = rig.admin.status()
         compared = 0
         for path, form, text in shown:

@@ -7,23 +7,19 @@ asked, a lost connection from the last answer on it.
 """
 from __future__ import annotations
 
-import multiprocessing
 import random
-import signal
-import threading
 import time
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Optional
+from typing import Any, Iterable, Iterator, Optional
 
 from admin import wait_until
 from cells import KINDS, Cell, Ending, Operation, agrees, plain, told
-from harness import die_with_parent
+from client_processes import ClientProcesses, fork
 from resp import Closed, ErrorReply, RawConnection, encode
 from shapes import EXPECTED_ERROR, Filler
 
-_fork = multiprocessing.get_context("fork")
 ANSWER_SECONDS = 30.0     # longer than any fault lasts
 CHANGES_OF_A_CELL = 120   # then it is left in peace, under a new name: quiet keys must survive as well
 PAUSE_AFTER_REFUSAL = 0.02
@@ -333,18 +329,13 @@ class Clients:
                  payload: bytes = b""):
         self.port, self.seed, self.count, self.think_ms, self.payload = port, seed, count, think_ms, payload
         self.processes = processes
-        self.stop_event, self.pause_event = _fork.Event(), _fork.Event()
-        self._idle = _fork.Array("b", count, lock=False)
-        self._operations = _fork.Array("q", count, lock=False)
-        self._children: list[tuple[Any, Any]] = []
+        self.stop_event, self.pause_event = fork.Event(), fork.Event()
+        self._idle = fork.Array("b", count, lock=False)
+        self._operations = fork.Array("q", count, lock=False)
+        self._children = ClientProcesses(processes, self._make, lambda made: total_of(client.record for client in made))
 
     def start(self) -> "Clients":
-        for number in range(self.processes):
-            mine, theirs = _fork.Pipe(duplex=False)
-            child = _fork.Process(target=self._process, args=(number, theirs), daemon=True)
-            child.start()
-            theirs.close()
-            self._children.append((child, mine))
+        self._children.start()
         return self
 
     @property
@@ -363,24 +354,12 @@ class Clients:
 
     def stop(self, timeout: float = 90.0) -> Record:
         self.stop_event.set()
-        total = Record()
-        for child, pipe in self._children:
-            if not pipe.poll(timeout):
-                raise AssertionError("a client has not ended: it waits for an answer that never came")
-            total.add(pipe.recv())
-            child.join(10)
-        self._children = []
-        return total
+        return total_of(self._children.results(timeout))
 
     def kill(self) -> None:
-        for child, _ in self._children:
-            child.kill()
-            child.join()
+        self._children.kill()
 
-    def _process(self, number: int, pipe: Any) -> None:
-        die_with_parent()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    def _make(self, number: int) -> list[Client]:
         shared = Shared(self.stop_event, self.pause_event, self._idle, self._operations, self.think_ms, self.payload, {})
         clients: list[Client] = []
         # Two by two, so that a producer and its consumer are in one process. Of six clients, two are such a pair.
@@ -391,16 +370,14 @@ class Clients:
                             Consumer(self.port, self.seed, pair + 1, shared)]
             else:
                 clients += [Writer(self.port, self.seed, client, shared) for client in (pair, pair + 1)]
-        threads = [threading.Thread(target=client.run, daemon=True) for client in clients]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        total = Record()
-        for client in clients:
-            total.add(client.record)
-        pipe.send(total)
-        pipe.close()
+        return clients
+
+
+def total_of(records: Iterable[Record]) -> Record:
+    total = Record()
+    for record in records:
+        total.add(record)
+    return total
 
 
 def check_jobs(all_jobs: list[Jobs], ask: Any, store: str) -> list[str]:

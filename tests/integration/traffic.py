@@ -8,23 +8,20 @@ told at the end.
 from __future__ import annotations
 
 import array
-import multiprocessing
 import random
-import signal
-import threading
 import time
 import traceback
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 import redis
 
 from admin import wait_until
-from harness import connect, die_with_parent
+from client_processes import ClientProcesses, fork
+from harness import connect
 from shapes import EXPECTED_ERROR, Filler
 from stores import touch_words
 
-_fork = multiprocessing.get_context("fork")
 KEPT_MESSAGES = 20  # per process and kind
 
 
@@ -82,22 +79,17 @@ class Load:
 
     def __init__(self, spec: LoadSpec):
         self.spec = spec
-        self._stop = _fork.Event()
-        self._phase = _fork.Value("i", 0)
-        self._operations = _fork.Array("q", spec.clients, lock=False)
-        self._children: list[tuple[Any, Any]] = []
+        self._stop = fork.Event()
+        self._phase = fork.Value("i", 0)
+        self._operations = fork.Array("q", spec.clients, lock=False)
+        self._children = ClientProcesses(spec.processes, self._make, self._total)
         self._result: Optional[LoadResult] = None
 
     def start(self) -> "Load":
         with connect(self.spec.port) as client:  # a payload for RESTORE
             client.set("load:payload", "a restored value")
-            payload = client.dump("load:payload")
-        for number in range(self.spec.processes):
-            mine, theirs = _fork.Pipe(duplex=False)
-            child = _fork.Process(target=self._process, args=(number, payload, theirs), daemon=True)
-            child.start()
-            theirs.close()
-            self._children.append((child, mine))
+            self._payload = client.dump("load:payload")
+        self._children.start()
         return self
 
     @property
@@ -125,11 +117,8 @@ class Load:
         if self._result is None:
             self._result = LoadResult()
             self._stop.set()
-            for child, pipe in self._children:
-                if not pipe.poll(timeout):
-                    raise AssertionError("a load process has not ended: a client waits for an answer that never came")
-                self._result.add(pipe.recv())
-                child.join(timeout)
+            for result in self._children.results(timeout):
+                self._result.add(result)
         return self._result
 
     def __enter__(self) -> "Load":
@@ -137,29 +126,18 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        for child, pipe in self._children:
-            child.join(5)
-            if child.is_alive():
-                child.kill()
-                child.join()
-            pipe.close()
+        self._children.kill()
 
-    def _process(self, number: int, payload: bytes, pipe: Any) -> None:
-        die_with_parent()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        workers = [_Worker(self.spec, client, payload, self._stop, self._phase, self._operations)
-                   for client in range(number, self.spec.clients, self.spec.processes)]
-        threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    def _make(self, number: int) -> list[_Worker]:
+        return [_Worker(self.spec, client, self._payload, self._stop, self._phase, self._operations)
+                for client in range(number, self.spec.clients, self.spec.processes)]
+
+    @staticmethod
+    def _total(workers: Sequence[_Worker]) -> LoadResult:
         total = LoadResult()
         for worker in workers:
             total.add(worker.result)
-        pipe.send(total)
-        pipe.close()
+        return total
 
 
 def raw_client(port: int, **options: Any) -> redis.Redis:

@@ -9,23 +9,19 @@ from __future__ import annotations
 import array
 import bisect
 import itertools
-import multiprocessing
 import random
-import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Iterable, Optional, Sequence
 
 from admin import wait_until
+from client_processes import ClientProcesses, fork
 from clients import Client, Trouble
-from harness import die_with_parent
 from resp import ErrorReply
 from seeding import BIG_HASH, BIG_LIST, BIG_STREAM, BIG_STRING, DATABASES, GROUPS, Sizes, key_name, kind_counts
 from shapes import EXPECTED_ERROR, Filler, Shape, Word, parse
 
-_fork = multiprocessing.get_context("fork")
 ANSWER_SECONDS = 120.0   # who writes a large key waits while it is copied
 STAY = 60                # operations in one database, then on to another
 HOT = 0.3                # share of the commands that meet in a hundredth of the keys
@@ -226,18 +222,13 @@ class Movers:
     def __init__(self, port: int, seed: int, sizes: Sizes, *, share: float = 1.0, payload: bytes = b"", count: int = 20,
                  processes: int = 2, think_ms: float = 12.0):
         self.port, self.seed, self.count, self.processes = port, seed, count, processes
-        self._operations = _fork.Array("q", count, lock=False)
-        self._shared = _Shared(_fork.Event(), _fork.Event(), _fork.Value("i", 0), _fork.Array("b", count, lock=False),
+        self._operations = fork.Array("q", count, lock=False)
+        self._shared = _Shared(fork.Event(), fork.Event(), fork.Value("i", 0), fork.Array("b", count, lock=False),
                                self._operations, think_ms, payload, sizes.keys, share)
-        self._children: list[tuple[Any, Any]] = []
+        self._children = ClientProcesses(processes, self._make, self._record)
 
     def start(self) -> "Movers":
-        for number in range(self.processes):
-            mine, theirs = _fork.Pipe(duplex=False)
-            child = _fork.Process(target=self._process, args=(number, theirs), daemon=True)
-            child.start()
-            theirs.close()
-            self._children.append((child, mine))
+        self._children.start()
         wait_until(lambda: all(self._operations), 60, "each client has done something")
         return self
 
@@ -251,35 +242,24 @@ class Movers:
 
     def stop(self) -> Record:
         self._shared.stop.set()
-        total = Record()
-        for child, pipe in self._children:
-            if not pipe.poll(ANSWER_SECONDS + 30):
-                raise AssertionError("a client has not ended: it waits for an answer that never came")
-            total.add(pipe.recv())
-            child.join(10)
-        self._children = []
-        return total
+        return total_of(self._children.results(ANSWER_SECONDS + 30))
 
     def kill(self) -> None:
-        for child, _ in self._children:
-            child.kill()
-            child.join()
+        self._children.kill()
 
-    def _process(self, number: int, pipe: Any) -> None:
-        die_with_parent()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    def _make(self, number: int) -> list[_Timed]:
         sys.setswitchinterval(0.0005)  # an answer that has come is measured soon
-        clients: list[_Timed] = [(BigWriter if client < BIG_WRITERS else Mover)(self.port, self.seed, client, self._shared)
-                                 for client in range(number, self.count, self.processes)]
-        threads = [threading.Thread(target=client.run, daemon=True) for client in clients]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        total = Record()
-        for client in clients:
-            told = client.record
-            total.add(Record(told.operations, told.troubles, told.wrong, client.latencies, *client.written()))
-        pipe.send(total)
-        pipe.close()
+        return [(BigWriter if client < BIG_WRITERS else Mover)(self.port, self.seed, client, self._shared)
+                for client in range(number, self.count, self.processes)]
+
+    @staticmethod
+    def _record(clients: Sequence[_Timed]) -> Record:
+        return total_of(Record(client.record.operations, client.record.troubles, client.record.wrong, client.latencies,
+                               *client.written()) for client in clients)
+
+
+def total_of(records: Iterable[Record]) -> Record:
+    total = Record()
+    for record in records:
+        total.add(record)
+    return total

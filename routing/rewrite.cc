@@ -53,6 +53,7 @@ class Rewriter {
   void SetEx();
   void GetEx();
   void Expire();
+  void ExpireAt(std::optional<GivenExpiry> expiry);  // the key; without one: it can't be told
   void Copy();
   void Restore();
   void IncrByFloat();
@@ -285,21 +286,17 @@ void Rewriter::SetEx() {
 void Rewriter::GetEx() {
   if (IsNullReply(reply_) || argc() < 3) return;
   if (EqualsIgnoreCase(arg(2), "PERSIST")) return Emit({"PERSIST", key()}, Kind::kNoError);
-  const auto expiry = argc() > 3 ? ReadExpiryOption(arg(2), arg(3)) : std::nullopt;
-  if (!expiry) {
-    follow_->unknown = true;
-    return;
-  }
-  NoteExpiry(key(), *expiry);
-  if (IsPast(accepted_.times, *expiry)) return Emit({"DEL", key()}, Kind::kInteger, 1);
-  Emit({"PEXPIREAT", key(), Text(SecondaryExpiry(accepted_.times, *expiry))}, Kind::kInteger, 1);
+  ExpireAt(argc() > 3 ? ReadExpiryOption(arg(2), arg(3)) : std::nullopt);
 }
 
 void Rewriter::Expire() {
   if (IntegerReply(reply_) != 1) return;
   const bool absolute = row_.name == "expireat" || row_.name == "pexpireat";
   const bool seconds = row_.name == "expire" || row_.name == "expireat";
-  const auto expiry = ReadExpiry(arg(2), absolute, seconds);
+  ExpireAt(ReadExpiry(arg(2), absolute, seconds));
+}
+
+void Rewriter::ExpireAt(std::optional<GivenExpiry> expiry) {
   if (!expiry) {
     follow_->unknown = true;
     return;

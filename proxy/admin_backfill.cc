@@ -5,6 +5,7 @@
 
 #include "proxy/admin_fields.h"
 #include "proxy/proxy.h"
+#include "proxy/server_info.h"
 
 namespace crossfade {
 
@@ -92,7 +93,7 @@ HttpResponse PostBackfill(Proxy* proxy, const HttpRequest& request) {
   std::optional<int64_t> db, keys_per_second, bytes_per_second;
   fields.Text("match", &options.scope.match);
   fields.Text("type", &options.scope.type);
-  fields.Number("db", 0, SweepScope::kMostDatabase, &db);
+  fields.Number("db", 0, ServerInfo::kMostDatabases - 1, &db);
   TakeRates(&fields, &keys_per_second, &bytes_per_second);
   if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);
   options.scope.db = static_cast<int>(db.value_or(-1));

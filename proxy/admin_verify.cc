@@ -7,7 +7,7 @@
 #include "protocol/reply.h"
 #include "proxy/admin_fields.h"
 #include "proxy/proxy.h"
-#include "proxy/sweep.h"
+#include "proxy/server_info.h"
 
 namespace crossfade {
 
@@ -24,7 +24,7 @@ HttpResponse StartVerify(Proxy* proxy, const HttpRequest& request) {
   fields.Flag("repair", &repair);
   fields.Percent("sample", &sample);
   fields.Text("match", &options.match);
-  fields.Number("db", 0, SweepScope::kMostDatabase, &db);
+  fields.Number("db", 0, ServerInfo::kMostDatabases - 1, &db);
   fields.Number("keys_per_second", 1, kMaxKeysPerSecond, &keys_per_second);
   if (sample && *sample <= 0) fields.Complain("sample: expected more than 0 percent");
   if (const absl::Status status = fields.Done(); !status.ok()) return FromStatus(status);

@@ -2,6 +2,7 @@
 
 #include "nlohmann/json.hpp"
 #include "proxy/json_reader.h"
+#include "proxy/server_info.h"
 
 namespace crossfade {
 
@@ -62,12 +63,12 @@ std::optional<BackfillRecord> ReadBackfillText(const std::string& text) {
   record.why = reader.Text("why");
   record.options.scope.match = reader.Text("match");
   record.options.scope.type = reader.Text("type");
-  record.options.scope.db = static_cast<int>(reader.Number("db", -1, SweepScope::kMostDatabase));
+  record.options.scope.db = static_cast<int>(reader.Number("db", -1, ServerInfo::kMostDatabases - 1));
   record.options.keys_per_second = reader.Number("keys_per_second", 0, kMostRate);
   record.options.bytes_per_second = reader.Number("bytes_per_second", 0, kMostRate);
   SweepPlace& place = record.place;
   place.secondary_side = reader.Flag("secondary_side");
-  place.db = static_cast<int>(reader.Number("at_db", 0, SweepScope::kMostDatabase));
+  place.db = static_cast<int>(reader.Number("at_db", 0, ServerInfo::kMostDatabases - 1));
   place.cursor = reader.Text("cursor");
   place.keys_done = reader.Count("keys_done");
   place.keys_total = reader.Count("keys_total");

@@ -16,6 +16,7 @@
 #include "proxy/cli_commands.h"
 #include "proxy/cli_completion.h"
 #include "proxy/cli_token.h"
+#include "proxy/server_info.h"
 #include "spdlog/fmt/fmt.h"
 
 namespace crossfade {
@@ -297,7 +298,9 @@ void Cli::AddVerify() {
       ->type_name("PERCENT")
       ->check(CheckPercent);
   verify->add_option("--match", verify_.match, "Only keys that match, as SCAN does")->type_name("GLOB");
-  verify->add_option("--db", verify_.db, "Only this database")->type_name("N")->check(CLI::Range(0, 65535));
+  verify->add_option("--db", verify_.db, "Only this database")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{0}, ServerInfo::kMostDatabases - 1));
   verify->add_option("--rate", verify_.rate, "At most so many keys in a second (else verify.keys_per_second)")
       ->type_name("N")
       ->check(CLI::Range(1, 10'000'000));

@@ -9,6 +9,7 @@
 #include "proxy/cli_operator.h"
 #include "proxy/cli_output.h"
 #include "proxy/cli_progress.h"
+#include "proxy/server_info.h"
 #include "spdlog/fmt/fmt.h"
 
 namespace crossfade {
@@ -68,7 +69,7 @@ void AddBackfillOptions(CLI::App* command, BackfillArguments* arguments) {
       ->type_name("TYPE");
   command->add_option("--db", arguments->db, "With start: only this database")
       ->type_name("N")
-      ->check(CLI::Range(0, 65535));
+      ->check(CLI::Range(int64_t{0}, ServerInfo::kMostDatabases - 1));
   command->add_option("--rate", arguments->keys_per_second, "At most so many keys in a second")
       ->type_name("N")
       ->check(CLI::Range(0, 10'000'000));

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "nlohmann/json.hpp"
-#include "proxy/sweep.h"
+#include "proxy/server_info.h"
 
 namespace crossfade {
 
@@ -188,7 +188,7 @@ LedgerFigures::Verification ReadVerification(const Json& json) {
 
 LedgerFigures::Mismatch ReadMismatch(const Json& json) {
   return {Ms(At(json, "at_ms")),
-          static_cast<int>(std::min<uint64_t>(Count(At(json, "db")), SweepScope::kMostDatabase)),
+          static_cast<int>(std::min<uint64_t>(Count(At(json, "db")), ServerInfo::kMostDatabases)),
           Text(At(json, "command"), 64),
           Text(At(json, "key"), 2 * LedgerFigures::kMostKeyBytes),
           Text(At(json, "old"), 64),

@@ -43,6 +43,10 @@ void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info) {
   info->keys = KeysInInfo(text);
 }
 
+int ReadDatabases(std::string_view text) {
+  return static_cast<int>(std::clamp<int64_t>(ParseInt64(text).value_or(16), 1, ServerInfo::kMostDatabases));
+}
+
 int64_t KeysInInfo(std::string_view text, int db) {
   const std::string line = db < 0 ? ":keys=" : "db" + std::to_string(db) + ":keys=";
   int64_t total = 0;

@@ -11,6 +11,8 @@ namespace crossfade {
 inline constexpr int64_t kMostSeconds = int64_t{100'000'000'000};
 
 struct ServerInfo {
+  static constexpr int64_t kMostDatabases = 1 << 20;  // a server that tells of more is asked for no others
+
   std::string product;  // "redis", "valkey", "dragonfly"
   std::string version;
   std::string run_id;      // empty where the server has none (Dragonfly)
@@ -31,6 +33,9 @@ std::string_view InfoField(std::string_view text, std::string_view name);
 
 // Fills product, version, run_id, started_ms, keys and is_replica from INFO's text.
 void ParseInfo(std::string_view text, int64_t wall_ms, ServerInfo* info);
+
+// The answer of CONFIG GET databases; 16, as servers begin with, when it is no number.
+int ReadDatabases(std::string_view text);
 
 // The keys of one database, or of all, from the "dbN:keys=…,expires=…" lines of INFO's text.
 int64_t KeysInInfo(std::string_view text, int db = -1);

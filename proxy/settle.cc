@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/reply.h"
+#include "routing/db_key.h"
 #include "spdlog/spdlog.h"
 
 namespace crossfade {
@@ -28,15 +29,8 @@ Settle::Settle(Io* io, const Config* config, const Migration* migration, DirtySe
 }
 
 const std::string& Settle::NameOf(int db, std::string_view key) {
-  scratch_.clear();
-  scratch_.push_back(static_cast<char>(db >> 8));
-  scratch_.push_back(static_cast<char>(db & 0xff));
-  scratch_.append(key);
+  SetDbKey(db, key, &scratch_);
   return scratch_;
-}
-
-int Settle::DatabaseOf(std::string_view name) {
-  return static_cast<unsigned char>(name[0]) << 8 | static_cast<unsigned char>(name[1]);
 }
 
 void Settle::Touch(int db, std::string_view key) {
@@ -76,12 +70,12 @@ void Settle::DatabasesSwapped(RequestView request) {
   const auto other = [&](int db) { return static_cast<int>(db == *a ? *b : db == *b ? *a : db); };
   by_name_.clear();
   for (auto entry = waiting_.begin(); entry != waiting_.end(); ++entry) {
-    entry->name = NameOf(other(DatabaseOf(entry->name)), std::string_view(entry->name).substr(kDatabaseBytes));
+    entry->name = NameOf(other(DbOf(entry->name)), KeyOf(entry->name));
     by_name_[Lookup(entry->name)] = entry;
   }
   for (const std::string& name : checking_) {
-    const int db = other(DatabaseOf(name));
-    if (db != DatabaseOf(name)) Touch(db, std::string_view(name).substr(kDatabaseBytes));
+    const int db = other(DbOf(name));
+    if (db != DbOf(name)) Touch(db, KeyOf(name));
   }
 }
 
@@ -118,8 +112,8 @@ void Settle::CheckFront() {
   const std::string name = std::move(waiting_.front().name);
   waiting_.pop_front();
   name_bytes_ -= name.size();
-  const int db = DatabaseOf(name);
-  const std::string key = name.substr(kDatabaseBytes);
+  const int db = DbOf(name);
+  const std::string key(KeyOf(name));
   if (dirty_->Contains(db, key)) return;
   if (!checking_.insert(name).second) return Touch(db, key);
   allowance_ -= 1;

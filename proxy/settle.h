@@ -54,13 +54,12 @@ class Settle {
 
  private:
   struct Entry {
-    std::string name;  // two bytes of database, then the key
+    std::string name;  // db_key.h
     int64_t touched_us = 0;
   };
   using Entries = std::list<Entry>;  // the longest quiet first
 
   const std::string& NameOf(int db, std::string_view key);  // valid until the next call
-  static int DatabaseOf(std::string_view name);
   bool CanCheck() const;
   void Work();
   void Schedule();
@@ -68,7 +67,6 @@ class Settle {
   void Judge(int db, const std::string& key, const KeyVerdict& verdict);
   void Differs(int db, const std::string& key, const KeyVerdict& verdict);
 
-  static constexpr size_t kDatabaseBytes = 2;
   static constexpr size_t kMaxInFlight = 32;  // each may hold two values of limits.settle_value_bytes
   static constexpr int64_t kStepMs = 10;
   static constexpr int64_t kPauseMs = 200;  // while no check can be made

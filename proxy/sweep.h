@@ -29,8 +29,6 @@ namespace crossfade {
 
 // Which keys. Unless these are all, a sweep says nothing about whether the stores agree.
 struct SweepScope {
-  static constexpr int64_t kMostDatabase = 1 << 20;  // that anybody may name; servers set their own limits
-
   std::string match{};  // SCAN's pattern; empty: any
   std::string type{};   // as TYPE says it; empty: any
   int db = -1;          // −1: all

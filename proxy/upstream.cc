@@ -113,7 +113,7 @@ void Upstream::OnHandshakeReply(std::string_view bytes) {
       }
       break;
     case Step::kDatabases:
-      if (reply.items.size() == 2) greeting_.databases = static_cast<int>(ParseInt64(reply.items[1].text).value_or(16));
+      if (reply.items.size() == 2) greeting_.databases = ReadDatabases(reply.items[1].text);
       break;
     case Step::kId:
       greeting_.connection_id = reply.integer;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "protocol/fault.h"
+#include "routing/db_key.h"
 
 namespace crossfade {
 
@@ -55,10 +56,7 @@ const char* Name(DirtyCause cause) {
 }
 
 std::string_view DirtySet::Compose(int db, std::string_view key) const {
-  scratch_.clear();
-  scratch_.push_back(static_cast<char>(db >> 8));
-  scratch_.push_back(static_cast<char>(db & 0xff));
-  scratch_.append(key);
+  SetDbKey(db, key, &scratch_);
   return scratch_;
 }
 
@@ -167,8 +165,8 @@ void DirtySet::Forget() {
 void DirtySet::SpreadOverDatabases(int a, int b, uint64_t order) {
   std::vector<Key> keys;
   for (const auto& [name, entry] : entries_) {
-    const int db = static_cast<unsigned char>(name[0]) << 8 | static_cast<unsigned char>(name[1]);
-    if (db == a || db == b) keys.push_back({db == a ? b : a, name.substr(2)});
+    const int db = DbOf(name);
+    if (db == a || db == b) keys.push_back({db == a ? b : a, std::string(KeyOf(name))});
   }
   for (const Key& key : keys) Mark(key.db, key.name, DirtyCause::kDirtySource, order);
 }
@@ -193,8 +191,8 @@ bool DirtySet::TakeForRepair(int64_t now_ms, Key* key) {
     if (!Counts(place)) continue;  // resolved meanwhile
     const std::string& name = place.name;
     entries_.find(name)->second.ticket = 0;
-    key->db = static_cast<unsigned char>(name[0]) << 8 | static_cast<unsigned char>(name[1]);
-    key->name = name.substr(2);
+    key->db = DbOf(name);
+    key->name = KeyOf(name);
     return true;
   }
   return false;

@@ -116,7 +116,7 @@ class DirtySet {
   void TidyLog();
   // Forgets places that don't count once they are the most, so that the queues are bounded by the entries.
   void Compact();
-  // A key's name in the map: two bytes of database, then the key.
+  // A key's name in the map (db_key.h); valid until the next call.
   std::string_view Compose(int db, std::string_view key) const;
 
   size_t max_keys_;

@@ -131,6 +131,25 @@ class SecondaryTroubleTest(CrossfadeTest):
         self.assert_converged(rig)
         self.assertEqual(rig.admin.wait_synced()["synced"], "yes")
 
+    def test_databases_beyond_65535(self) -> None:
+        """A key is repaired in its own database, however high its number."""
+        many = ("--databases", "65600")
+        rig = self.rig(old_args=many, new_args=many, config=FAST_REPAIR)
+        rig.admin.wait_synced()
+        rig.new.pause()
+        with raw_client(rig.proxy.port) as client:
+            for db in (65_537, 1, 65_599):
+                client.execute_command("SELECT", db)
+                client.execute_command("SET", "k", f"of {db}")
+        rig.new.kill()
+        rig.new.start()
+        rig.wait_up("new")
+        rig.admin.wait_synced()
+        for server in (rig.old, rig.new):
+            with server.client() as client:
+                self.assertEqual(client.info("keyspace").keys(), {"db1", "db65537", "db65599"})
+        self.assert_converged(rig)
+
     def test_a_full_queue_becomes_dirty_keys(self) -> None:
         rig = self.rig(config='[limits]\nsecondary_queue = "256KiB"\n' + FAST_REPAIR)
         client = raw_client(rig.proxy.port)

@@ -11,6 +11,16 @@ ServerInfo InfoOf(const std::string& text) {
   return info;
 }
 
+TEST(ServerInfoTest, DatabasesAreANumberThatCanBe) {
+  EXPECT_EQ(ReadDatabases("16"), 16);
+  EXPECT_EQ(ReadDatabases("100000"), 100'000);
+  EXPECT_EQ(ReadDatabases(""), 16);
+  EXPECT_EQ(ReadDatabases("many"), 16);
+  EXPECT_EQ(ReadDatabases("-5"), 1);
+  EXPECT_EQ(ReadDatabases("0"), 1);
+  EXPECT_EQ(ReadDatabases("9000000000000000000"), ServerInfo::kMostDatabases);
+}
+
 TEST(ServerInfoTest, Redis) {
   const ServerInfo info = InfoOf(
       "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nuptime_in_seconds:60\r\nrole:master\r\n"

@@ -104,6 +104,17 @@ TEST(DirtySet, AFailureOfWhatIsGoneOrQueuedChangesNothing) {
   EXPECT_EQ(Take(&set, 1'000'000), "");
 }
 
+TEST(DirtySet, DatabasesBeyond65535AreTheirOwn) {
+  DirtySet set(10);
+  set.Mark(65'536 + 3, "a", kCause, 1);
+  EXPECT_TRUE(set.Contains(65'539, "a"));
+  EXPECT_FALSE(set.Contains(3, "a"));
+  set.SpreadOverDatabases(65'539, 1'000'000, 2);
+  EXPECT_EQ(Take(&set), "65539:a");
+  EXPECT_EQ(Take(&set), "1000000:a");
+  EXPECT_EQ(Take(&set), "");
+}
+
 // A place in the waiting queue that was left behind must not cut the next pause short.
 TEST(DirtySet, AnOldPauseDoesNotCount) {
   DirtySet set(10);

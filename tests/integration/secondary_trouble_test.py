@@ -136,14 +136,12 @@ class SecondaryTroubleTest(CrossfadeTest):
         many = ("--databases", "65600")
         rig = self.rig(old_args=many, new_args=many, config=FAST_REPAIR)
         rig.admin.wait_synced()
-        rig.new.pause()
+        rig.admin.routing(secondary="journal")
         with raw_client(rig.proxy.port) as client:
             for db in (65_537, 1, 65_599):
                 client.execute_command("SELECT", db)
                 client.execute_command("SET", "k", f"of {db}")
-        rig.new.kill()
-        rig.new.start()
-        rig.wait_up("new")
+        rig.admin.routing(secondary="follow")
         rig.admin.wait_synced()
         for server in (rig.old, rig.new):
             with server.client() as client:

@@ -35,7 +35,7 @@ bool Lane::NearExpiry(const Slot& slot) const {
 }
 
 void Lane::ApplyExpiries(const Slot& slot) {
-  const int64_t now_ms = WallOf(io_->clock()->NowUs());
+  const int64_t now_ms = slot.follow.expiries.empty() ? 0 : WallOf(io_->clock()->NowUs());
   for (const ExpiryNote& note : slot.follow.expiries) {
     const int db = note.db < 0 ? slot.db : note.db;
     if (note.kind == ExpiryNote::Kind::kSet) {

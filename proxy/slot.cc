@@ -1,5 +1,8 @@
 #include "proxy/slot.h"
 
+#include <algorithm>
+#include <memory>
+
 namespace crossfade {
 
 namespace {
@@ -55,16 +58,17 @@ Slot* SlotPool::Take() {
   }
   Slot* slot = free_.back();
   free_.pop_back();
+  cold_ = std::min(cold_, free_.size());
   return slot;
 }
 
 void SlotPool::Free(Slot* slot) {
   slot->Reset();
-  if (free_.size() > kWarmSlots) {  // gives back what it has grown to
-    std::destroy_at(slot);
-    std::construct_at(slot);
-  }
   free_.push_back(slot);
+  for (; free_.size() - cold_ > kWarmSlots; ++cold_) {  // give back what they have grown to
+    std::destroy_at(free_[cold_]);
+    std::construct_at(free_[cold_]);
+  }
 }
 
 }  // namespace crossfade

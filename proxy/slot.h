@@ -118,11 +118,13 @@ class SlotPool {
   void Free(Slot* slot);
   size_t in_use() const { return slots_.size() * kChunk - free_.size(); }
 
+  static constexpr size_t kWarmSlots = 1024;  // the free slots that are taken next keep what they have grown to
+
  private:
   static constexpr size_t kChunk = 64;
-  static constexpr size_t kWarmSlots = 1024;  // free slots beyond these give their memory back
   std::vector<std::unique_ptr<Slot[]>> slots_;
-  std::vector<Slot*> free_;
+  std::vector<Slot*> free_;  // the last is taken next
+  size_t cold_ = 0;          // the first of free_ that have given their memory back
 };
 
 }  // namespace crossfade

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <vector>
 
 #include "proxy/latency.h"
 
@@ -69,6 +70,18 @@ TEST(SlotPoolTest, AFreedSlotRemembersNothing) {
   EXPECT_LT(slot->primary_reply.capacity() + slot->request.capacity_bytes(), 5000u);  // large buffers are given back
   EXPECT_TRUE(slot->answers.status.ok());
   EXPECT_FALSE(slot->question_done || slot->copy_done);
+}
+
+TEST(SlotPoolTest, TheSlotsTakenNextAreWarm) {
+  SlotPool pool;
+  std::vector<Slot*> slots;
+  for (size_t i = 0; i < 3 * SlotPool::kWarmSlots; ++i) slots.push_back(pool.Take());
+  for (Slot* slot : slots) slot->primary_reply.reserve(1000);
+  for (Slot* slot : slots) pool.Free(slot);
+  EXPECT_EQ(pool.in_use(), 0u);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    EXPECT_EQ(pool.Take()->primary_reply.capacity() >= 1000, i < SlotPool::kWarmSlots) << i;
+  }
 }
 
 TEST(LatencyWindowTest, PercentilesWithinAQuarterOfAPowerOfTwo) {

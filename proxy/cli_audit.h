@@ -1,7 +1,6 @@
 // The audit trail as text for people. Pure.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "nlohmann/json_fwd.hpp"

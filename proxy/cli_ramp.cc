@@ -1,7 +1,5 @@
 #include "proxy/cli_ramp.h"
 
-#include <time.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <ostream>

@@ -1,5 +1,6 @@
-// Reads one JSON object of a file in the state directory, whatever is in it: throws nothing, and takes nothing that could
-// do harm. What isn't there, or isn't of its kind, is read as 0 or empty, and ok() is false from then on.
+// Reads one JSON object of a file in the state directory, whatever is in it: throws nothing, and takes nothing that
+// could do harm. What isn't there, or isn't of its kind, is read as 0, its least or empty, and ok() is false from then
+// on.
 #pragma once
 
 #include <cstdint>

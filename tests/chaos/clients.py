@@ -12,11 +12,11 @@ import time
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Iterator, Optional
+from typing import Any, Iterator, Optional, Sequence
 
 from admin import wait_until
 from cells import KINDS, Cell, Ending, Operation, agrees, plain, told
-from client_processes import ClientProcesses, fork
+from client_processes import ClientProcesses, fork, total_of
 from resp import Closed, ErrorReply, RawConnection, encode
 from shapes import EXPECTED_ERROR, Filler
 
@@ -332,7 +332,7 @@ class Clients:
         self.stop_event, self.pause_event = fork.Event(), fork.Event()
         self._idle = fork.Array("b", count, lock=False)
         self._operations = fork.Array("q", count, lock=False)
-        self._children = ClientProcesses(processes, self._make, lambda made: total_of(client.record for client in made))
+        self._children = ClientProcesses(processes, self._make, self._record)
 
     def start(self) -> "Clients":
         self._children.start()
@@ -354,10 +354,14 @@ class Clients:
 
     def stop(self, timeout: float = 90.0) -> Record:
         self.stop_event.set()
-        return total_of(self._children.results(timeout))
+        return total_of(Record(), self._children.results(timeout))
 
     def kill(self) -> None:
         self._children.kill()
+
+    @staticmethod
+    def _record(clients: Sequence[Client]) -> Record:
+        return total_of(Record(), (client.record for client in clients))
 
     def _make(self, number: int) -> list[Client]:
         shared = Shared(self.stop_event, self.pause_event, self._idle, self._operations, self.think_ms, self.payload, {})
@@ -371,13 +375,6 @@ class Clients:
             else:
                 clients += [Writer(self.port, self.seed, client, shared) for client in (pair, pair + 1)]
         return clients
-
-
-def total_of(records: Iterable[Record]) -> Record:
-    total = Record()
-    for record in records:
-        total.add(record)
-    return total
 
 
 def check_jobs(all_jobs: list[Jobs], ask: Any, store: str) -> list[str]:

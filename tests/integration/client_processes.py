@@ -4,11 +4,18 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from harness import die_with_parent
 
 fork = multiprocessing.get_context("fork")
+
+
+def total_of(total: Any, parts: Iterable[Any]) -> Any:
+    """`total`, with each part added to it."""
+    for part in parts:
+        total.add(part)
+    return total
 
 
 class ClientProcesses:

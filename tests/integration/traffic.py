@@ -17,7 +17,7 @@ from typing import Any, Callable, Optional, Sequence
 import redis
 
 from admin import wait_until
-from client_processes import ClientProcesses, fork
+from client_processes import ClientProcesses, fork, total_of
 from harness import connect
 from shapes import EXPECTED_ERROR, Filler
 from stores import touch_words
@@ -115,10 +115,8 @@ class Load:
     def stop(self, timeout: float = 60.0) -> LoadResult:
         """Ends the clients, each after a last look at its private keys."""
         if self._result is None:
-            self._result = LoadResult()
             self._stop.set()
-            for result in self._children.results(timeout):
-                self._result.add(result)
+            self._result = total_of(LoadResult(), self._children.results(timeout))
         return self._result
 
     def __enter__(self) -> "Load":
@@ -134,10 +132,7 @@ class Load:
 
     @staticmethod
     def _total(workers: Sequence[_Worker]) -> LoadResult:
-        total = LoadResult()
-        for worker in workers:
-            total.add(worker.result)
-        return total
+        return total_of(LoadResult(), (worker.result for worker in workers))
 
 
 def raw_client(port: int, **options: Any) -> redis.Redis:

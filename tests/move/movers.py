@@ -13,10 +13,10 @@ import random
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from admin import wait_until
-from client_processes import ClientProcesses, fork
+from client_processes import ClientProcesses, fork, total_of
 from clients import Client, Trouble
 from resp import ErrorReply
 from seeding import BIG_HASH, BIG_LIST, BIG_STREAM, BIG_STRING, DATABASES, GROUPS, Sizes, key_name, kind_counts
@@ -242,7 +242,7 @@ class Movers:
 
     def stop(self) -> Record:
         self._shared.stop.set()
-        return total_of(self._children.results(ANSWER_SECONDS + 30))
+        return total_of(Record(), self._children.results(ANSWER_SECONDS + 30))
 
     def kill(self) -> None:
         self._children.kill()
@@ -254,12 +254,5 @@ class Movers:
 
     @staticmethod
     def _record(clients: Sequence[_Timed]) -> Record:
-        return total_of(Record(client.record.operations, client.record.troubles, client.record.wrong, client.latencies,
-                               *client.written()) for client in clients)
-
-
-def total_of(records: Iterable[Record]) -> Record:
-    total = Record()
-    for record in records:
-        total.add(record)
-    return total
+        return total_of(Record(), (Record(client.record.operations, client.record.troubles, client.record.wrong,
+                                          client.latencies, *client.written()) for client in clients))
